@@ -1,0 +1,133 @@
+"""`python -m agent`: run one agent from the command line."""
+
+from agent.signals import hold_signals
+
+if __name__ == "__main__":
+    hold_signals()
+
+import argparse
+import logging
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, NoReturn
+
+import orjson
+import trio
+from attrs import Attribute, fields
+
+from agent.config import Settings, load_settings
+from agent.errors import AgentError, ConfigError
+from agent.log import setup_logging
+from agent.options import AgentOptions, options_from_json
+from agent.run import Recording, run_agent
+from agent.session import Outcome, Stop
+from agent.signals import stop_on_signals
+
+_log = logging.getLogger("agent")
+
+
+def main(arguments: Sequence[str] | None = None) -> NoReturn:
+    """Run one agent and exit with its status: 0, 1, 2 or 3, as the README lists them."""
+    hold_signals()
+    try:
+        given = _parser().parse_args(arguments)
+        settings = load_settings()
+        options, recording = _options(given), _recording(given)
+    except ConfigError as error:
+        _exit_with(error)
+    setup_logging(settings.log_level, settings.log_format, options.channel_name)
+    try:
+        outcome = trio.run(_run, settings, options, recording)
+    except ConfigError as error:
+        _exit_with(error)
+    except AgentError as error:
+        _log.error("%s", error)
+        sys.exit(error.exit_status)
+    _log.info("%s", outcome.reason)
+    sys.exit(outcome.exit_status)
+
+
+async def _run(settings: Settings, options: AgentOptions, recording: Recording | None) -> Outcome:
+    stop = Stop()
+    async with trio.open_nursery() as nursery:
+        await nursery.start(stop_on_signals, stop.request)
+        try:
+            return await run_agent(settings, options, recording=recording, stop=stop)
+        finally:
+            nursery.cancel_scope.cancel()
+    raise AssertionError("unreachable")
+
+
+def _exit_with(error: ConfigError) -> NoReturn:
+    print(f"error: {error}", file=sys.stderr)
+    sys.exit(error.exit_status)
+
+
+class _Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> NoReturn:
+        raise ConfigError(f"{message} (--help lists the options)")
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = _Parser(
+        prog="python -m agent",
+        description="Run one voice agent. Settings come from the environment and .env.",
+        epilog="Exit status: 0 ended as meant, 1 the call failed, 2 bad configuration, "
+        "3 nobody came.",
+        allow_abbrev=False,
+    )
+    for attribute in fields(AgentOptions):
+        dashed = f"--{attribute.name.replace('_', '-')}"
+        names = dict.fromkeys((dashed, f"--{attribute.name}"))
+        parser.add_argument(*names, dest=attribute.name, metavar="X", help=_help(attribute))
+    parser.add_argument("--wav-in", "--wav_in", type=Path, help="a recording as the person")
+    parser.add_argument("--wav-out", "--wav_out", type=Path, help="where the answer is written")
+    return parser
+
+
+def _help(attribute: "Attribute[Any]") -> str:
+    default = attribute.default
+    shown = default if isinstance(default, str | int | float) else None
+    words = "an option, see the README" if _is_text(attribute) else "a number or JSON"
+    return f"{words}; default {shown}".replace("%", "%%") if shown is not None else words
+
+
+def _is_text(attribute: "Attribute[Any]") -> bool:
+    return attribute.type in (str, str | None)
+
+
+def _options(given: argparse.Namespace) -> AgentOptions:
+    value = {
+        attribute.name: _value(attribute, text)
+        for attribute in fields(AgentOptions)
+        if (text := getattr(given, attribute.name)) not in (None, "")
+    }
+    if given.wav_in is not None:
+        value.setdefault("channel_name", "recording")
+    return options_from_json(value)
+
+
+def _value(attribute: "Attribute[Any]", text: str) -> Any:
+    """An option's text as JSON; what is not JSON stays text, and its class says what it wants."""
+    if _is_text(attribute):
+        # Some texts may be unset by this word, such as transcription_model.
+        return None if text == "null" else text
+    try:
+        return orjson.loads(text)
+    except orjson.JSONDecodeError:
+        return text.split(",") if "tuple" in str(attribute.type) else text
+
+
+def _recording(given: argparse.Namespace) -> Recording | None:
+    if given.wav_in is None:
+        if given.wav_out is not None:
+            raise ConfigError("--wav-out: needs --wav-in")
+        return None
+    from agent.rtc.wav import read_wav
+
+    return Recording(read_wav(given.wav_in), given.wav_out)
+
+
+if __name__ == "__main__":
+    main()

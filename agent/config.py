@@ -1,0 +1,133 @@
+"""Settings: read once from the environment and `.env`, then passed on as a frozen object.
+
+Nothing else in the program reads the environment. What one call may vary is in options.py.
+"""
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Final
+from urllib.parse import urlsplit
+
+from attrs import Attribute, field, fields, frozen
+
+from agent.checks import BadField, check, in_range, one_of
+from agent.errors import ConfigError
+
+DEFAULT_MODEL: Final = "gpt-realtime-2.1"
+EMBEDDED_MODEL: Final = "embedded"
+DEFAULT_LOCAL_CHANNEL_URL: Final = "ws://127.0.0.1:8080/channels"
+DEFAULT_BASE_URI: Final = "wss://api.openai.com"
+_TRUE: Final = frozenset({"1", "true", "yes", "on"})
+_FALSE: Final = frozenset({"0", "false", "no", "off"})
+
+
+def _is_websocket_url(value: str | None) -> bool:
+    if value is None:
+        return True
+    try:
+        parts = urlsplit(value)
+        return parts.scheme in ("ws", "wss") and bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        return False
+
+
+# The words leave the value out: a URL may hold a password.
+_websocket_url = check(
+    _is_websocket_url, "must be a URL such as ws://127.0.0.1:8080/path or wss://host"
+)
+
+
+@frozen(kw_only=True)
+class Settings:
+    """What the operator set. Field names are the variables' names in lower case.
+
+    :ivar local_channel_url: None means `DEFAULT_LOCAL_CHANNEL_URL`; a server puts its own.
+    :ivar realtime_api_base_uri: None means OpenAI's, or the embedded model where no key is set.
+    """
+
+    rtc: str = field(default="auto", validator=one_of("auto", "agora", "local"))
+    agora_app_id: str | None = None
+    agora_app_cert: str | None = field(default=None, repr=False)
+    local_channel_url: str | None = field(default=None, validator=_websocket_url, repr=False)
+    openai_api_key: str | None = field(default=None, repr=False)
+    openai_model: str = DEFAULT_MODEL
+    realtime_api_base_uri: str | None = field(default=None, validator=_websocket_url, repr=False)
+    realtime_api_auth: str = field(default="bearer", validator=one_of("bearer", "api-key", "basic"))
+    realtime_api_dialect: str = field(default="ga", validator=one_of("ga", "beta"))
+    server_host: str = "127.0.0.1"
+    server_port: int = field(default=8080, validator=in_range(0, 65535))
+    server_api_key: str | None = field(default=None, repr=False)
+    server_api_keys_file: str | None = None
+    write_agent_pcm: bool = False
+    write_rtc_pcm: bool = False
+    log_level: str = field(
+        default="info", validator=one_of("debug", "info", "warning", "error", "critical")
+    )
+    log_format: str = field(default="color", validator=one_of("color", "plain", "json"))
+    queue_warn: int = field(default=5, validator=in_range(1))
+
+    @property
+    def embedded(self) -> bool:
+        """Whether the embedded model is to be used: no key, and no other server was named."""
+        return self.openai_api_key is None and self.realtime_api_base_uri is None
+
+
+def load_settings(
+    environ: Mapping[str, str] = os.environ, dotenv: Path | None = Path(".env")
+) -> Settings:
+    """Settings from the environment, then the `.env` file, then defaults. Empty means unset.
+
+    :raises ConfigError: a value is bad; the text names the variable.
+    """
+    found = _read_dotenv(dotenv) if dotenv is not None else {}
+    found |= {name: value for name, value in environ.items() if value != ""}
+    values: dict[str, Any] = {}
+    for attribute in fields(Settings):
+        name = attribute.name.upper()
+        text = found.get(name, "").strip()
+        if text:
+            values[attribute.name] = _parse(name, attribute, text)
+    try:
+        settings = Settings(**values)
+    except BadField as error:
+        raise ConfigError(f"{error.name.upper()}: {error}") from None
+    _refuse_what_is_not_here_yet(settings)
+    return settings
+
+
+def _read_dotenv(path: Path) -> dict[str, str]:
+    # Imported here: an agent that a server started is handed its settings and has no need of it.
+    from dotenv import dotenv_values
+
+    try:
+        values = dotenv_values(path, interpolate=False)
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{path}: cannot be read: {error}") from error
+    return {name: value for name, value in values.items() if value}
+
+
+def _parse(name: str, attribute: "Attribute[Any]", text: str) -> Any:
+    wanted: object = attribute.type
+    if wanted is bool:
+        if text.lower() in _TRUE | _FALSE:
+            return text.lower() in _TRUE
+        raise ConfigError(f"{name}: must be true or false, not {text!r}")
+    if wanted is int:
+        try:
+            return int(text)
+        except ValueError:
+            raise ConfigError(f"{name}: must be a whole number, not {text!r}") from None
+    return text.lower() if attribute.name in _FOLDED else text
+
+
+_FOLDED: Final = frozenset(
+    {"rtc", "realtime_api_auth", "realtime_api_dialect", "log_level", "log_format"}
+)
+
+
+def _refuse_what_is_not_here_yet(settings: Settings) -> None:
+    if settings.realtime_api_dialect != "ga":
+        raise ConfigError("REALTIME_API_DIALECT: beta is not in this version yet; use ga")
+    if settings.realtime_api_auth == "basic":
+        raise ConfigError("REALTIME_API_AUTH: basic is not in this version yet; use bearer")

@@ -1,0 +1,63 @@
+"""One class per kind of fault, told apart by whose fault it is.
+
+Every class says with which status `python -m agent` exits. Foreign errors are translated into
+these once, where the foreign library is called.
+"""
+
+from typing import ClassVar
+
+
+class AgentError(Exception):
+    """What can go wrong with one agent; the text is one line for the person who reads the log."""
+
+    exit_status: ClassVar[int] = 1
+
+
+class ConfigError(AgentError):
+    """The operator's fault: a setting or an option is bad. The text names it."""
+
+    exit_status = 2
+
+
+class ModelError(AgentError):
+    """The realtime model's side failed."""
+
+
+class ModelUnreachable(ModelError):
+    """No WebSocket to the model could be opened, or it did not speak in time."""
+
+
+class ModelRefused(ModelError):
+    """The server said why it won't: key, quota, account, model or request.
+
+    :ivar code: the server's own code, such as `invalid_api_key`, where it gave one.
+    """
+
+    def __init__(self, message: str, code: str | None = None) -> None:
+        super().__init__(f"the model's server refused: {message}" + (f" ({code})" if code else ""))
+        self.code = code
+
+
+class ModelLost(ModelError):
+    """The WebSocket to the model ended in the midst of a call."""
+
+
+class ChannelError(AgentError):
+    """The RTC channel's side failed: it could not be joined, or it was lost."""
+
+
+class RecordingError(ConfigError):
+    """A WAV file cannot be read, written or used."""
+
+
+def sole_error(error: BaseException) -> AgentError | None:
+    """The first of our own errors in what a nursery raised, if there is nothing but our own.
+
+    A bug beside it must not hide behind it: then this returns None.
+    """
+    if isinstance(error, AgentError):
+        return error
+    if isinstance(error, BaseExceptionGroup):
+        found = [sole_error(inner) for inner in error.exceptions]
+        return found[0] if all(found) else None
+    return None

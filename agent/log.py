@@ -1,0 +1,119 @@
+"""Logging: one line a record, in colour for a terminal, plain, or JSON."""
+
+import logging
+import sys
+import time
+from collections.abc import Callable
+from typing import Final
+
+import orjson
+
+_COLOURS: Final = {
+    logging.DEBUG: "\x1b[36m",
+    logging.INFO: "\x1b[32m",
+    logging.WARNING: "\x1b[33m",
+    logging.ERROR: "\x1b[31m",
+    logging.CRITICAL: "\x1b[1;31m",
+}
+_RESET: Final = "\x1b[0m"
+_WARN_EVERY_S: Final = 5.0
+
+
+def setup_logging(level: str, style: str, channel_name: str = "") -> None:
+    """Send the program's log to standard error.
+
+    :param level: debug, info, warning, error or critical.
+    :param style: color (plain where standard error is no terminal), plain or json.
+    :param channel_name: put on every line; a record's own `channel_name` takes its place.
+    """
+    handler = logging.StreamHandler(sys.stderr)
+    if style == "json":
+        handler.setFormatter(_JsonFormatter(channel_name))
+    else:
+        handler.setFormatter(_LineFormatter(channel_name, style == "color" and _is_terminal()))
+    logging.basicConfig(level=level.upper(), handlers=[handler], force=True)
+    # These tell of each frame and request; what matters of them is told by us.
+    for name in ("trio-websocket", "hypercorn.error", "hypercorn.access", "quart.app"):
+        logging.getLogger(name).setLevel(logging.WARNING)
+
+
+class QueueWatch:
+    """Warns of a queue that grows, at most once every few seconds.
+
+    :param name: what the queue holds.
+    :param warn_at: a length above this is warned of.
+    :param clock: seconds, of any origin.
+    """
+
+    def __init__(
+        self, name: str, warn_at: int, clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        self._name, self._warn_at, self._clock = name, warn_at, clock
+        self._last = float("-inf")
+
+    def saw(self, length: int) -> None:
+        """Note the queue's length now."""
+        if length <= self._warn_at:
+            return
+        now = self._clock()
+        if now - self._last >= _WARN_EVERY_S:
+            self._last = now
+            logging.getLogger(__name__).warning("%s: %d are waiting", self._name, length)
+
+
+def _is_terminal() -> bool:
+    return sys.stderr.isatty()
+
+
+class _LineFormatter(logging.Formatter):
+    def __init__(self, channel_name: str, colour: bool) -> None:
+        super().__init__(
+            "%(asctime)s - %(name)s - %(levelname)s - %(channel)s%(message)s",
+            defaults={"channel": ""},
+        )
+        self._channel, self._colour = channel_name, colour
+
+    def format(self, record: logging.LogRecord) -> str:
+        name = getattr(record, "channel_name", self._channel)
+        record.channel = f"[{name}] " if name else ""
+        line = super().format(record)
+        if not self._colour:
+            return line
+        return f"{_COLOURS.get(record.levelno, '')}{line}{_RESET}"
+
+
+class _JsonFormatter(logging.Formatter):
+    def __init__(self, channel_name: str) -> None:
+        super().__init__()
+        self._channel = channel_name
+
+    def format(self, record: logging.LogRecord) -> str:
+        fields = {
+            "time": self.formatTime(record),
+            "created": record.created,
+            "name": record.name,
+            "level": record.levelname.lower(),
+            "message": record.getMessage(),
+            "channel": getattr(record, "channel_name", self._channel),
+        }
+        if record.exc_info:
+            fields["traceback"] = self.formatException(record.exc_info)
+        return orjson.dumps(fields).decode()
+
+
+def relay_line(line: str, channel_name: str) -> None:
+    """Log a line that an agent's process wrote: a JSON record of ours, or anything else."""
+    try:
+        fields = orjson.loads(line)
+        level = logging.getLevelNamesMapping()[fields["level"].upper()]
+        name, message, created = fields["name"], fields["message"], float(fields["created"])
+    except (orjson.JSONDecodeError, KeyError, TypeError, ValueError, AttributeError):
+        name, level, message, created = "agent.output", logging.INFO, line, time.time()
+        fields = {}
+    logger = logging.getLogger(str(name))
+    if logger.isEnabledFor(level):
+        text = f"{message}\n{fields['traceback']}" if "traceback" in fields else str(message)
+        record = logger.makeRecord(str(name), level, "", 0, text, (), None)
+        record.created, record.msecs = created, (created % 1) * 1000
+        record.channel_name = channel_name
+        logger.handle(record)

@@ -1,0 +1,99 @@
+"""What the conversation wants done, and what it is told of playout. Frozen data, no behaviour."""
+
+import enum
+from typing import Any, TypeAlias
+
+from attrs import frozen
+
+from agent.protocol.client_events import RealtimeClientEvent
+
+
+@frozen
+class PartKey:
+    """Names one content part's audio: what playout plays and the ledger counts."""
+
+    response_id: str
+    item_id: str
+    content_index: int
+
+
+@frozen(kw_only=True)
+class Heard:
+    """How far the playout of one content part had come when it was stopped.
+
+    :ivar received: samples that the model had sent.
+    :ivar played: samples that the person has heard.
+    """
+
+    key: PartKey
+    received: int
+    played: int
+
+
+@frozen
+class Play:
+    """Play this audio (pcm16, 24 kHz, mono) after all that is queued already."""
+
+    key: PartKey
+    pcm: bytes
+
+
+@frozen
+class EndOfAudio:
+    """No more audio comes for this part."""
+
+    key: PartKey
+
+
+@frozen
+class EndOfResponse:
+    """No more audio comes for any part of this response."""
+
+    response_id: str
+
+
+class Cause(enum.Enum):
+    """Who interrupts the agent."""
+
+    SPEECH = "speech"
+    TEXT = "text"
+    PROGRAM = "program"
+
+
+@frozen
+class StopPlayout:
+    """Fall silent now; then `Conversation.playout_stopped` is to be told what was heard."""
+
+    cause: Cause
+
+
+@frozen
+class Send:
+    """Send this to the model."""
+
+    event: RealtimeClientEvent
+
+
+@frozen
+class Publish:
+    """Tell the people in the channel: one JSON message of the data channel."""
+
+    message: dict[str, Any]
+
+
+@frozen
+class Warn:
+    """Something is amiss but the call goes on: a line for the log."""
+
+    text: str
+
+
+@frozen
+class Fail:
+    """The call cannot go on: the server's own words, and its code."""
+
+    message: str
+    code: str | None
+
+
+Action: TypeAlias = Play | EndOfAudio | EndOfResponse | StopPlayout | Send | Publish | Warn | Fail

@@ -1,0 +1,432 @@
+"""The state of one conversation with the model: events in, actions out.
+
+The rules:
+
+- A response is open from `response.created` to `response.done`. At most one of ours is; a
+  `response.create` that comes too early waits for the open one's end.
+- Whether a response is open and whether it is being played are two things: most of an answer is
+  played after its `response.done`. Playout is not this module's; it is asked to play and to
+  stop, and then reports what was heard.
+- An interruption (the person speaks, types, or the program wants silence) marks every response
+  that is open or still being played. Nothing that comes for a marked response is played or
+  published any more, however late it comes.
+- For each spoken item of a marked response the server is told once what was heard of it:
+  `conversation.item.truncate` with the milliseconds played, `conversation.item.delete` when
+  nothing was heard, nothing when all was. A delete waits until the server has finished the item.
+- `response.cancel` is sent only where the server does not cancel by itself.
+
+There is no clock, no socket and no Trio here.
+"""
+
+from collections.abc import Callable, Iterable
+from itertools import count
+from typing import Any, Final
+
+from attrs import define, field
+
+from agent.protocol import server_events as server
+from agent.protocol.actions import (
+    Action,
+    Cause,
+    EndOfAudio,
+    EndOfResponse,
+    Fail,
+    Heard,
+    Play,
+    Publish,
+    Send,
+    StopPlayout,
+    Warn,
+)
+from agent.protocol.base import UNSET, Maybe
+from agent.protocol.client_events import (
+    ConversationItemCreateEvent,
+    ConversationItemDeleteEvent,
+    ConversationItemTruncateEvent,
+    ResponseCancelEvent,
+    ResponseCreateEvent,
+)
+from agent.protocol.codec import UnknownEvent
+from agent.protocol.faults import Severity, severity
+from agent.protocol.items import (
+    Content,
+    RealtimeConversationItemUserMessage,
+)
+from agent.protocol.responses import Item, Part, Response, by_key
+from agent.protocol.session import RealtimeResponseCreateParams, TurnDetection
+
+SAMPLES_PER_MS: Final = 24
+SAMPLE_BYTES: Final = 2
+_KEPT_RESPONSES: Final = 16
+"""Ended responses that are remembered: more than playout can still hold."""
+
+
+@define
+class Tally:
+    """What the line at the end of a call sums up."""
+
+    turns: int = 0
+    responses: int = 0
+    interruptions: int = 0
+    tokens: int = 0
+
+
+@define
+class Conversation:
+    """One conversation.
+
+    :ivar turn_detection: the session's; None where the client commits by hand.
+    """
+
+    turn_detection: TurnDetection | None = None
+    tally: Tally = field(factory=Tally)
+    person_speaks: bool = False
+    _responses: dict[str, Response] = field(factory=dict)
+    _interrupted: set[str] = field(factory=set)
+    _to_delete: set[str] = field(factory=set)
+    _asked: str | None = None
+    _waiting: RealtimeResponseCreateParams | None = None
+    _ids: Iterable[int] = field(factory=lambda: count(1))
+
+    @property
+    def busy(self) -> bool:
+        """Whether an answer is on its way, or the person is in the midst of a turn."""
+        return (
+            self.person_speaks
+            or self._asked is not None
+            or self._waiting is not None
+            or self._open() is not None
+        )
+
+    # -- what comes in ---------------------------------------------------------------------
+
+    def receive(self, event: "server.RealtimeServerEvent | UnknownEvent") -> list[Action]:
+        """What one event of the server's makes necessary."""
+        handler = _HANDLERS.get(type(event))
+        return handler(self, event) if handler is not None else []
+
+    def playout_stopped(self, cause: Cause, reports: Iterable[Heard]) -> list[Action]:
+        """What follows when playout has stopped as `StopPlayout` asked.
+
+        :param reports: one for each part that was queued or playing, in playing order.
+        """
+        heard = by_key(reports)
+        marked = [
+            response
+            for response in self._responses.values()
+            if not response.interrupted
+            and (response.open or any(key.response_id == response.id for key in heard))
+        ]
+        self.tally.interruptions += bool(marked)
+        actions: list[Action] = []
+        for response in marked:
+            response.interrupted = True
+            self._interrupted.add(response.id)
+            if response.open and not self._server_cancels(cause):
+                actions.append(Send(ResponseCancelEvent(response_id=response.id)))
+            for item in response.messages():
+                actions += self._tell_what_was_heard(item, heard)
+        return actions
+
+    def user_text(self, text: str) -> list[Action]:
+        """The person typed a message: it interrupts, and it wants an answer."""
+        item = RealtimeConversationItemUserMessage(content=(Content(type="input_text", text=text),))
+        self.tally.turns += 1
+        return [
+            StopPlayout(Cause.TEXT),
+            Send(ConversationItemCreateEvent(item=item, event_id=self._new_id())),
+            *self.request_response(),
+        ]
+
+    def greet(self, words: str) -> list[Action]:
+        """Say these words first, without having been spoken to."""
+        return self.request_response(
+            RealtimeResponseCreateParams(instructions=f'Greet the person. Say exactly: "{words}"')
+        )
+
+    def request_response(self, wanted: RealtimeResponseCreateParams | None = None) -> list[Action]:
+        """Ask for a response as soon as none is open."""
+        self._waiting = wanted or RealtimeResponseCreateParams()
+        return self._create_when_possible()
+
+    # -- the person ------------------------------------------------------------------------
+
+    def _on_speech_started(self, event: server.InputAudioBufferSpeechStartedEvent) -> list[Action]:
+        self.person_speaks = True
+        # The turn's place among the others: its words may come only after the answer's.
+        begun = _publish(
+            "conversation.item.input_audio_transcription.delta",
+            event.event_id,
+            item_id=event.item_id,
+            content_index=0,
+            delta="",
+        )
+        return [StopPlayout(Cause.SPEECH), begun]
+
+    def _on_speech_stopped(self, _: server.InputAudioBufferSpeechStoppedEvent) -> list[Action]:
+        self.person_speaks = False
+        return []
+
+    def _on_committed(self, _: server.InputAudioBufferCommittedEvent) -> list[Action]:
+        self.person_speaks = False
+        self.tally.turns += 1
+        return []
+
+    def _on_input_transcript_delta(
+        self, event: server.ConversationItemInputAudioTranscriptionDeltaEvent
+    ) -> list[Action]:
+        return [
+            _publish(
+                event.type,
+                event.event_id,
+                item_id=event.item_id,
+                content_index=event.content_index or 0,
+                delta=event.delta or "",
+            )
+        ]
+
+    def _on_input_transcript(
+        self, event: server.ConversationItemInputAudioTranscriptionCompletedEvent
+    ) -> list[Action]:
+        return [
+            _publish(
+                event.type,
+                event.event_id,
+                item_id=event.item_id,
+                content_index=event.content_index,
+                transcript=event.transcript,
+            )
+        ]
+
+    def _on_input_transcript_failed(
+        self, event: server.ConversationItemInputAudioTranscriptionFailedEvent
+    ) -> list[Action]:
+        return [Warn(f"the person's words of {event.item_id} could not be transcribed")]
+
+    # -- the model's answer ----------------------------------------------------------------
+
+    def _on_response_created(self, event: server.ResponseCreatedEvent) -> list[Action]:
+        self._asked = None
+        if event.response.id:
+            self._forget_old_responses()
+            self._response(event.response.id)
+            self.tally.responses += 1
+        return []
+
+    def _on_item_added(self, event: server.ResponseOutputItemAddedEvent) -> list[Action]:
+        if event.item.id:
+            response = self._response(event.response_id)
+            item = response.items.setdefault(event.item.id, Item(event.item.id))
+            item.output_index = event.output_index
+            item.is_message = event.item.type == "message"
+            if response.interrupted and item.is_message:
+                self._to_delete.add(item.id)
+        return []
+
+    def _on_audio(self, event: server.ResponseAudioDeltaEvent) -> list[Action]:
+        part = self._part(event)
+        if part is None:
+            return []
+        part.received += len(event.delta) // SAMPLE_BYTES
+        return [Play(part.key, event.delta)]
+
+    def _on_audio_done(self, event: server.ResponseAudioDoneEvent) -> list[Action]:
+        part = self._part(event)
+        return [EndOfAudio(part.key)] if part else []
+
+    def _on_words(self, event: server.ResponseAudioTranscriptDeltaEvent) -> list[Action]:
+        part = self._part(event)
+        if part is None:
+            return []
+        part.words.append((part.received, event.delta))
+        return [_publish_answer(event, "delta", event.delta)]
+
+    def _on_words_done(self, event: server.ResponseAudioTranscriptDoneEvent) -> list[Action]:
+        if self._part(event) is None:
+            return []
+        return [_publish_answer(event, "done", event.transcript)]
+
+    def _on_text(self, event: server.ResponseTextDeltaEvent) -> list[Action]:
+        part = self._part(event)
+        if part is None:
+            return []
+        part.is_text = True
+        return [_publish_answer(event, "delta", event.delta)]
+
+    def _on_text_done(self, event: server.ResponseTextDoneEvent) -> list[Action]:
+        part = self._part(event)
+        return [_publish_answer(event, "done", event.text)] if part else []
+
+    def _on_item_done(self, event: server.ResponseOutputItemDoneEvent) -> list[Action]:
+        item = self._response(event.response_id).items.get(event.item.id or "")
+        if item is None:
+            return []
+        item.done = True
+        return self._delete_if_unheard(item)
+
+    def _on_response_done(self, event: server.ResponseDoneEvent) -> list[Action]:
+        if not event.response.id:
+            return []
+        response = self._response(event.response.id)
+        response.open = False
+        if event.response.usage:
+            self.tally.tokens += event.response.usage.total_tokens or 0
+        actions: list[Action] = [EndOfResponse(response.id)]
+        for item in response.messages():
+            item.done = True
+            actions += self._delete_if_unheard(item)
+        return [*actions, *_complaints(event), *self._create_when_possible()]
+
+    # -- errors ----------------------------------------------------------------------------
+
+    def _on_error(self, event: server.RealtimeErrorEvent) -> list[Action]:
+        error = event.error
+        if severity(error.code) is Severity.FATAL:
+            return [Fail(error.message, error.code or None)]
+        if error.event_id and error.event_id == self._asked:
+            self._asked = None
+            if error.code == "conversation_already_has_active_response":
+                # The server began one by itself in the meantime: ours follows its end.
+                self._waiting = self._waiting or RealtimeResponseCreateParams()
+        if severity(error.code) is Severity.HARMLESS:
+            return []
+        return [Warn(f"the model's server: {error.message} ({error.code or error.type})")]
+
+    # -- helpers ---------------------------------------------------------------------------
+
+    def _response(self, response_id: str) -> Response:
+        known = self._responses.get(response_id)
+        if known is None:
+            known = Response(response_id, interrupted=response_id in self._interrupted)
+            self._responses[response_id] = known
+        return known
+
+    def _part(self, event: Any) -> Part | None:
+        """The part that an event of a response is about; None if it is not to be heard any more."""
+        response = self._response(event.response_id)
+        part = response.part(event.item_id, event.output_index, event.content_index)
+        return None if response.interrupted and (part.cut or not part.received) else part
+
+    def _open(self) -> Response | None:
+        return next((r for r in self._responses.values() if r.open), None)
+
+    def _create_when_possible(self) -> list[Action]:
+        if self._waiting is None or self._asked is not None or self._open() is not None:
+            return []
+        wanted, self._waiting = self._waiting, None
+        self._asked = self._new_id()
+        return [Send(ResponseCreateEvent(response=wanted, event_id=self._asked))]
+
+    def _server_cancels(self, cause: Cause) -> bool:
+        detection = self.turn_detection
+        return (
+            cause is Cause.SPEECH
+            and detection is not None
+            and detection.interrupt_response is not False
+        )
+
+    def _tell_what_was_heard(self, item: Item, heard: dict[Any, Heard]) -> list[Action]:
+        cut = item.cut_at(heard)
+        if cut is None:
+            return []
+        content_index, samples = cut
+        milliseconds = samples // SAMPLES_PER_MS
+        actions: list[Action] = []
+        for part in item.parts.values():
+            if part.key in heard or not part.received:
+                part.cut = True
+                report = heard.get(part.key)
+                actions.append(_publish_cut(part, item, report.played if report else 0))
+        if milliseconds == 0:
+            self._to_delete.add(item.id)
+            return actions + self._delete_if_unheard(item)
+        truncate = ConversationItemTruncateEvent(
+            item_id=item.id,
+            content_index=content_index,
+            audio_end_ms=milliseconds,
+            event_id=self._new_id(),
+        )
+        return [Send(truncate), *actions]
+
+    def _delete_if_unheard(self, item: Item) -> list[Action]:
+        if item.id not in self._to_delete or not item.done:
+            return []
+        self._to_delete.remove(item.id)
+        if any(part.is_text for part in item.parts.values()):
+            return []
+        return [Send(ConversationItemDeleteEvent(item_id=item.id, event_id=self._new_id()))]
+
+    def _forget_old_responses(self) -> None:
+        ended = [response.id for response in self._responses.values() if not response.open]
+        for response_id in ended[:-_KEPT_RESPONSES]:
+            del self._responses[response_id]
+
+    def _new_id(self) -> str:
+        return f"evt_{next(iter(self._ids))}"
+
+
+def _publish(type_: str, event_id: Maybe[str], **fields: Any) -> Publish:
+    return Publish({"type": type_, "event_id": event_id or "", **fields})
+
+
+def _publish_answer(event: Any, what: str, text: str) -> Publish:
+    # The names on the data channel are those of the beta interface: clients read them.
+    return _publish(
+        f"response.audio_transcript.{what}",
+        event.event_id,
+        response_id=event.response_id,
+        item_id=event.item_id,
+        output_index=event.output_index,
+        content_index=event.content_index,
+        **{"delta" if what == "delta" else "transcript": text},
+    )
+
+
+def _publish_cut(part: Part, item: Item, samples: int) -> Publish:
+    return _publish(
+        "response.audio_transcript.done",
+        UNSET,
+        response_id=part.key.response_id,
+        item_id=item.id,
+        output_index=item.output_index,
+        content_index=part.key.content_index,
+        transcript=part.transcript_until(samples),
+        interrupted=True,
+    )
+
+
+def _complaints(event: server.ResponseDoneEvent) -> list[Action]:
+    status, details = event.response.status, event.response.status_details
+    error = details.error if details else None
+    if status == "failed" and error:
+        if severity(error.code) is Severity.FATAL:
+            return [Fail(error.message or "the response failed", error.code or None)]
+        return [Warn(f"a response failed: {error.message} ({error.code or error.type})")]
+    if status in ("failed", "incomplete"):
+        return [Warn(f"a response ended {status}: {details.reason if details else 'no reason'}")]
+    return []
+
+
+_HANDLERS: Final[dict[type, Callable[[Conversation, Any], list[Action]]]] = {
+    server.RealtimeErrorEvent: Conversation._on_error,
+    server.InputAudioBufferSpeechStartedEvent: Conversation._on_speech_started,
+    server.InputAudioBufferSpeechStoppedEvent: Conversation._on_speech_stopped,
+    server.InputAudioBufferCommittedEvent: Conversation._on_committed,
+    server.ConversationItemInputAudioTranscriptionDeltaEvent: (
+        Conversation._on_input_transcript_delta
+    ),
+    server.ConversationItemInputAudioTranscriptionCompletedEvent: Conversation._on_input_transcript,
+    server.ConversationItemInputAudioTranscriptionFailedEvent: (
+        Conversation._on_input_transcript_failed
+    ),
+    server.ResponseCreatedEvent: Conversation._on_response_created,
+    server.ResponseOutputItemAddedEvent: Conversation._on_item_added,
+    server.ResponseAudioDeltaEvent: Conversation._on_audio,
+    server.ResponseAudioDoneEvent: Conversation._on_audio_done,
+    server.ResponseAudioTranscriptDeltaEvent: Conversation._on_words,
+    server.ResponseAudioTranscriptDoneEvent: Conversation._on_words_done,
+    server.ResponseTextDeltaEvent: Conversation._on_text,
+    server.ResponseTextDoneEvent: Conversation._on_text_done,
+    server.ResponseOutputItemDoneEvent: Conversation._on_item_done,
+    server.ResponseDoneEvent: Conversation._on_response_done,
+}

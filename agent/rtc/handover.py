@@ -1,0 +1,82 @@
+"""The bounded hand-over of the person's audio, from whatever thread hears it to the uplink."""
+
+from collections import deque
+from typing import Final
+
+import trio
+
+from agent.audio import ms_to_bytes
+from agent.log import QueueWatch
+
+APPEND_MS: Final = 20
+"""Frames are put together to this on the source's side, so that Trio wakes once an append.
+
+Twice a frame: half of the wake-ups for 10 ms of delay.
+"""
+CAPACITY_MS: Final = 500
+"""Audio older than this is dropped: sent in a burst it would reach the model as the past."""
+
+
+class AudioHandover:
+    """A queue of the person's audio: one producer on any thread, one consumer on Trio.
+
+    When it is full the oldest audio is dropped and counted. `put` never blocks.
+
+    :param warn_at: a longer queue is warned of.
+    :ivar dropped: appends that were dropped because the consumer was too slow.
+    """
+
+    def __init__(
+        self, *, warn_at: int = 5, append_ms: int = APPEND_MS, capacity_ms: int = CAPACITY_MS
+    ) -> None:
+        self.dropped = 0
+        self._append_bytes = ms_to_bytes(append_ms)
+        self._ready: deque[bytes] = deque(maxlen=max(1, capacity_ms // append_ms))
+        self._partial = bytearray()
+        self._arrived = trio.Event()
+        self._watch = QueueWatch("audio for the model", warn_at)
+
+    def put(self, pcm: bytes) -> None:
+        """Hand over audio (whole samples), from a task of Trio's."""
+        if self._store(pcm):
+            self._arrived.set()
+
+    def put_from_thread(self, pcm: bytes, token: trio.lowlevel.TrioToken) -> None:
+        """Hand over audio (whole samples), from any other thread, always the same one.
+
+        :raises trio.RunFinishedError: Trio has ended.
+        """
+        if self._store(pcm):
+            token.run_sync_soon(self._wake, idempotent=True)
+
+    async def receive(self) -> bytes:
+        """The oldest audio, an append's length or more. Cancelled, it loses nothing."""
+        # No checkpoint lies between looking and waiting, so that no wake-up is missed.
+        while not self._ready:
+            self._arrived = trio.Event()
+            await self._arrived.wait()
+        self._watch.saw(len(self._ready))
+        return self._ready.popleft()
+
+    def clear(self) -> None:
+        """Drop what waits, when another person is listened to from now on."""
+        self._ready.clear()
+
+    def _wake(self) -> None:
+        self._arrived.set()
+
+    def _store(self, pcm: bytes) -> bool:
+        if not self._partial and len(pcm) >= self._append_bytes:
+            self._append(pcm)
+            return True
+        self._partial += pcm
+        if len(self._partial) < self._append_bytes:
+            return False
+        self._append(bytes(self._partial))
+        self._partial.clear()
+        return True
+
+    def _append(self, pcm: bytes) -> None:
+        # A deque's append and popleft are atomic: the two threads need no lock.
+        self.dropped += len(self._ready) == self._ready.maxlen
+        self._ready.append(pcm)

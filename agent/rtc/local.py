@@ -1,0 +1,211 @@
+"""The server's own channels, over a WebSocket: for the web page, for tests, for a laptop.
+
+Binary messages are 4 bytes of the sender's uid, big-endian, then pcm16. Text that begins with `{`
+is control, any other text a data packet.
+"""
+
+import logging
+from collections import deque
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any, Final
+from urllib.parse import quote
+
+import orjson
+import trio
+from trio_websocket import (
+    ConnectionClosed,
+    ConnectionRejected,
+    HandshakeError,
+    WebSocketConnection,
+    open_websocket_url,
+)
+
+from agent.audio import BYTES_PER_SECOND, SAMPLE_BYTES
+from agent.errors import ChannelError
+from agent.rtc.channel import ChannelEvent, ChannelLost, DataReceived, UserJoined, UserLeft
+from agent.rtc.handover import AudioHandover
+
+JOIN_S: Final = 10.0
+"""The relay is on this machine or near: it answers in milliseconds unless it is overloaded."""
+LEAVE_S: Final = 1.0
+OUTBOX_S: Final = 2.0
+"""Speech that waits for a slow relay at most; what is older is dropped, it would come too late."""
+EVENTS: Final = 256
+"""Events that wait for the session, which takes them at once."""
+_HEADER: Final = 4
+
+_log = logging.getLogger(__name__)
+
+
+@asynccontextmanager
+async def open_local_channel(
+    base_url: str, name: str, uid: int, *, key: str | None = None, warn_at: int = 5
+) -> AsyncIterator["LocalChannel"]:
+    """Join a local channel; it is left when the context exits.
+
+    :param base_url: such as ws://127.0.0.1:8080/channels.
+    :param uid: our own; 0 lets the relay choose.
+    :param key: the server's key, where it wants one.
+    :raises ChannelError: it can't be joined.
+    """
+    url = f"{base_url.rstrip('/')}/{quote(name, safe='')}?uid={uid}"
+    headers = [(b"Authorization", f"Bearer {key}".encode())] if key else []
+    try:
+        async with open_websocket_url(
+            url,
+            extra_headers=headers,
+            message_queue_size=16,
+            connect_timeout=JOIN_S,
+            disconnect_timeout=LEAVE_S,
+        ) as websocket:
+            channel = LocalChannel(websocket, await _join(websocket), warn_at)
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(channel.read)
+                nursery.start_soon(channel.write)
+                try:
+                    yield channel
+                finally:
+                    nursery.cancel_scope.cancel()
+                    with trio.move_on_after(LEAVE_S, shield=True):
+                        await websocket.aclose(1000, "left")
+    except ConnectionRejected as error:
+        raise ChannelError(f"{base_url} refused: HTTP {error.status_code}") from error
+    except HandshakeError as error:
+        cause = error.__cause__ or error
+        why = str(cause) or type(cause).__name__
+        raise ChannelError(f"the local channel at {base_url} can't be reached: {why}") from error
+
+
+async def _join(websocket: WebSocketConnection) -> dict[str, Any]:
+    try:
+        with trio.fail_after(JOIN_S):
+            members = _control(await websocket.get_message())
+    except trio.TooSlowError:
+        raise ChannelError(f"the local channel did not answer within {JOIN_S:g} s") from None
+    except ConnectionClosed as error:
+        raise ChannelError(f"the local channel refused: {_why(error)}") from error
+    if members is None or members.get("control") != "members":
+        raise ChannelError("the local channel did not begin with its members")
+    return members
+
+
+class LocalChannel:
+    """A joined local channel; `read` and `write` are run by `open_local_channel`.
+
+    :ivar uid: our own.
+    :ivar dropped: pieces of our speech that were dropped because the relay was slow.
+    """
+
+    def __init__(
+        self, websocket: WebSocketConnection, members: dict[str, Any], warn_at: int
+    ) -> None:
+        self.audio = AudioHandover(warn_at=warn_at)
+        self.dropped = 0
+        self.uid = int(members.get("uid", 0))
+        self._websocket = websocket
+        self._header = self.uid.to_bytes(_HEADER, "big")
+        self._listened_to: bytes | None = None
+        self._outbox: deque[bytes | str] = deque()
+        self._held = 0
+        self._work = trio.Event()
+        self._events_in, self.events = trio.open_memory_channel[ChannelEvent](EVENTS)
+        for uid in members.get("uids", []):
+            if uid != self.uid:
+                self._emit(UserJoined(uid))
+
+    def listen_to(self, uid: int) -> None:
+        """See `RtcChannel`."""
+        self._listened_to = uid.to_bytes(_HEADER, "big")
+        self.audio.clear()
+
+    def play(self, pcm: bytes) -> None:
+        """See `RtcChannel`."""
+        self._outbox.append(self._header + pcm)
+        self._held += len(pcm)
+        while self._held > OUTBOX_S * BYTES_PER_SECOND:
+            self._drop_oldest()
+        self._work.set()
+
+    def clear(self) -> None:
+        """See `RtcChannel`."""
+        self._outbox = deque(message for message in self._outbox if isinstance(message, str))
+        self._held = 0
+        self._outbox.append(f'{{"control":"clear","uid":{self.uid}}}')
+        self._work.set()
+
+    async def send_data(self, packet: str) -> None:
+        """See `RtcChannel`."""
+        try:
+            await self._websocket.send_message(packet)
+        except ConnectionClosed as error:
+            raise ChannelError(f"the local channel was lost: {_why(error)}") from error
+
+    async def write(self) -> None:
+        """Send what `play` and `clear` have queued."""
+        try:
+            while True:
+                while not self._outbox:
+                    self._work = trio.Event()
+                    await self._work.wait()
+                message = self._outbox.popleft()
+                if isinstance(message, bytes):
+                    self._held -= len(message) - _HEADER
+                await self._websocket.send_message(message)
+        except ConnectionClosed:
+            return  # the reader tells the session
+
+    async def read(self) -> None:
+        """Take what the relay sends until it ends."""
+        try:
+            while True:
+                message = await self._websocket.get_message()
+                if isinstance(message, bytes):
+                    self._hear(message)
+                else:
+                    self._take_text(message)
+        except ConnectionClosed as error:
+            self._emit(ChannelLost(_why(error)))
+
+    def _hear(self, message: bytes) -> None:
+        if len(message) % SAMPLE_BYTES or len(message) <= _HEADER:
+            _log.warning("audio of %d bytes is not whole samples: dropped", len(message))
+        elif message[:_HEADER] == self._listened_to:
+            self.audio.put(message[_HEADER:])
+
+    def _take_text(self, message: str) -> None:
+        if not message.startswith("{"):
+            self._emit(DataReceived(0, message))
+            return
+        control = _control(message) or {}
+        uid = control.get("uid")
+        if control.get("control") == "joined" and isinstance(uid, int):
+            self._emit(UserJoined(uid))
+        elif control.get("control") == "left" and isinstance(uid, int):
+            self._emit(UserLeft(uid, str(control.get("reason", ""))))
+
+    def _emit(self, event: ChannelEvent) -> None:
+        try:
+            self._events_in.send_nowait(event)
+        except trio.WouldBlock:
+            _log.warning("too many channel events wait: a %s was dropped", type(event).__name__)
+
+    def _drop_oldest(self) -> None:
+        oldest = next(message for message in self._outbox if isinstance(message, bytes))
+        self._outbox.remove(oldest)
+        self._held -= len(oldest) - _HEADER
+        self.dropped += 1
+
+
+def _control(message: str | bytes) -> dict[str, Any] | None:
+    try:
+        value = orjson.loads(message)
+    except orjson.JSONDecodeError:
+        return None
+    return value if isinstance(value, dict) else None
+
+
+def _why(error: ConnectionClosed) -> str:
+    if error.reason is None:
+        return "the connection broke"
+    return str(error.reason.reason or f"closed with {error.reason.code}")

@@ -1,0 +1,320 @@
+"""One call: the nursery that joins its tasks.
+
+    channel.audio -> uplink -> model
+    model -> events -> conversation -> downlink -> channel
+                                    -> requests -> model
+                                    -> chat -> channel
+    channel.events -> people
+
+The events task never waits for anything but the model's next event: whatever an action makes
+necessary is queued. So the person's voice silences the agent however long an answer is and
+however slow the channel's data messages are.
+"""
+
+import logging
+from typing import Final
+
+import trio
+from attrs import frozen
+
+from agent.errors import ChannelError, ModelLost, ModelRefused
+from agent.options import AgentOptions
+from agent.protocol.actions import (
+    Action,
+    Cause,
+    EndOfAudio,
+    EndOfResponse,
+    Fail,
+    Play,
+    Publish,
+    Send,
+    StopPlayout,
+    Warn,
+)
+from agent.protocol.client_events import RealtimeClientEvent
+from agent.protocol.conversation import Conversation
+from agent.protocol.session import TurnDetection
+from agent.rtc.channel import (
+    ChannelEvent,
+    ChannelLost,
+    DataReceived,
+    RecordingOver,
+    RtcChannel,
+    UserJoined,
+    UserLeft,
+)
+from agent.streams.chat import Chat, Reassembler
+from agent.streams.downlink import Downlink
+from agent.streams.model import ModelConnection
+from agent.streams.recorder import Tap
+from agent.streams.uplink import run_uplink
+
+REQUESTS: Final = 256
+"""Requests that wait for the model's socket. They are few and small: when so many wait, the
+socket has stood still for long, and the call has failed."""
+QUIET_S: Final = 2.0
+"""A recording's call ends when the agent has been silent for so long."""
+LOOK_EVERY_S: Final = 0.1
+"""How often it is looked whether the call is quiet."""
+FILL_MARGIN_MS: Final = 1000
+"""Silence that is sent into a gap beyond what the server wants for the end of a turn."""
+MAX_TEXT: Final = 10_000
+"""Characters of a typed message."""
+
+_log = logging.getLogger(__name__)
+
+
+@frozen
+class Outcome:
+    """How a call ended: why, and the exit status that says so."""
+
+    reason: str
+    exit_status: int = 0
+
+
+class Stop:
+    """The way to end an agent from outside: its channel is left and its socket closed in order.
+
+    :ivar scope: what is cancelled; `agent.run.run_agent` enters it.
+    """
+
+    def __init__(self) -> None:
+        self.scope = trio.CancelScope()
+        self.reason = "stopped"
+
+    def request(self, reason: str) -> None:
+        """End the agent; the first reason given counts."""
+        if not self.scope.cancel_called:
+            self.reason = reason
+            self.scope.cancel()
+
+
+class Call:
+    """One call between a joined channel and a configured model.
+
+    :param tap: is told of the audio of both directions.
+    :param chat_prefix: makes the ids of our data messages unique in the channel.
+    """
+
+    def __init__(
+        self,
+        options: AgentOptions,
+        model: ModelConnection,
+        channel: RtcChannel,
+        *,
+        tap: Tap,
+        chat_prefix: str,
+        warn_at: int = 5,
+    ) -> None:
+        self._options = options
+        self._model = model
+        self._channel = channel
+        self._tap = tap
+        self.conversation = Conversation(turn_detection=options.turn_detection)
+        self.downlink = Downlink(
+            self._hand_over, lead_ms=options.playout_lead_ms, step_ms=options.playout_step_ms
+        )
+        self._chat = Chat(channel.send_data, chat_prefix, warn_at=warn_at)
+        self._reassembler = Reassembler()
+        self._requests_in, self._requests = trio.open_memory_channel[RealtimeClientEvent](REQUESTS)
+        self._scope = trio.CancelScope()
+        self._outcome = Outcome("the call ended")
+        self._somebody_came = trio.Event()
+
+    async def run(self) -> Outcome:
+        """Run the call to its end.
+
+        Cancelled, it falls silent; channel and model are the caller's to close.
+
+        :raises ModelLost: the model's connection ended.
+        :raises ModelRefused: the model said that it cannot go on.
+        :raises ChannelError: the channel was lost.
+        """
+        try:
+            with self._scope:
+                async with trio.open_nursery() as nursery:
+                    nursery.start_soon(self._send_requests)
+                    nursery.start_soon(self._take_events)
+                    nursery.start_soon(self.downlink.run)
+                    nursery.start_soon(self._chat.run)
+                    nursery.start_soon(self._uplink)
+                    nursery.start_soon(self._limit_duration)
+                    nursery.start_soon(self._limit_idleness)
+                    nursery.start_soon(self._people, nursery)
+        finally:
+            self.downlink.stop()
+            self._channel.clear()
+        return self._outcome
+
+    def interrupt(self) -> None:
+        """Fall silent now, as if the person had spoken."""
+        self._perform([StopPlayout(Cause.PROGRAM)])
+
+    # -- tasks -----------------------------------------------------------------------------
+
+    async def _uplink(self) -> None:
+        await run_uplink(
+            self._channel.audio.receive,
+            self._model.send,
+            self._tap.to_model,
+            fill_ms=_silence_that_ends_a_turn(self._options.turn_detection),
+        )
+
+    async def _take_events(self) -> None:
+        while True:
+            self._perform(self.conversation.receive(await self._model.receive()))
+
+    async def _send_requests(self) -> None:
+        async for request in self._requests:
+            await self._model.send(request)
+
+    async def _people(self, nursery: trio.Nursery) -> None:
+        people = _People(self._options.subscribe_uid)
+        deadline = trio.current_time() + self._patience(people)
+        while True:
+            event: ChannelEvent | None = None
+            with trio.move_on_at(deadline):
+                event = await self._channel.events.receive()
+            if event is None:
+                self._end(self._nobody_left(people))
+            elif isinstance(event, ChannelLost):
+                raise ChannelError(f"the channel was lost: {event.reason}")
+            elif isinstance(event, DataReceived):
+                self._take_data(event)
+            elif isinstance(event, RecordingOver):
+                nursery.start_soon(self._end_when_quiet, QUIET_S, "the recording is over")
+            elif people.take(event):
+                deadline = trio.current_time() + self._patience(people)
+                self._listen(people)
+
+    async def _limit_duration(self) -> None:
+        if self._options.max_duration_s is not None:
+            await trio.sleep(self._options.max_duration_s)
+            self._end(Outcome(f"the limit of {self._options.max_duration_s:g} s was reached"))
+
+    async def _limit_idleness(self) -> None:
+        seconds = self._options.idle_timeout_s
+        if seconds is not None:
+            await self._somebody_came.wait()
+            await self._end_when_quiet(seconds, f"nothing was said for {seconds:g} s")
+
+    async def _end_when_quiet(self, seconds: float, reason: str) -> None:
+        quiet_since = trio.current_time()
+        while trio.current_time() - quiet_since < seconds:
+            await trio.sleep(LOOK_EVERY_S)
+            if self.conversation.busy or self.downlink.playing:
+                quiet_since = trio.current_time()
+        self._end(Outcome(reason))
+
+    # -- actions ---------------------------------------------------------------------------
+
+    def _perform(self, actions: list[Action]) -> None:
+        for action in actions:
+            match action:
+                case Play(key, pcm):
+                    self.downlink.play(key, pcm)
+                case StopPlayout(cause):
+                    self._stop_playout(cause)
+                case Send(event):
+                    self._send(event)
+                case Publish(message):
+                    self._chat.put(message)
+                case EndOfAudio(key):
+                    self.downlink.finish(key)
+                case EndOfResponse(response_id):
+                    self.downlink.finish_response(response_id)
+                case Warn(text):
+                    _log.warning("%s", text)
+                case Fail(message, code):
+                    raise ModelRefused(message, code)
+
+    def _stop_playout(self, cause: Cause) -> None:
+        heard = self.downlink.stop()
+        if heard:
+            self._channel.clear()
+        self._perform(self.conversation.playout_stopped(cause, heard))
+
+    def _send(self, event: RealtimeClientEvent) -> None:
+        try:
+            self._requests_in.send_nowait(event)
+        except trio.WouldBlock:
+            raise ModelLost(f"the model's server takes nothing: {REQUESTS} requests wait") from None
+
+    def _hand_over(self, pcm: bytes) -> None:
+        self._channel.play(pcm)
+        self._tap.to_rtc(pcm)
+
+    # -- people ----------------------------------------------------------------------------
+
+    def _listen(self, people: "_People") -> None:
+        if people.current is None:
+            _log.info("%d left; waiting for a return", people.last)
+            return
+        self._channel.listen_to(people.current)
+        _log.info("listening to %d", people.current)
+        if self._options.greeting and not self._somebody_came.is_set():
+            self._perform(self.conversation.greet(self._options.greeting))
+        self._somebody_came.set()
+
+    def _patience(self, people: "_People") -> float:
+        if people.current is not None:
+            return float("inf")
+        grace = people.last is not None
+        return self._options.user_rejoin_grace_s if grace else self._options.wait_for_user_s
+
+    def _nobody_left(self, people: "_People") -> Outcome:
+        if people.last is not None:
+            return Outcome("the person left")
+        return Outcome(f"nobody came within {self._options.wait_for_user_s:g} s", 3)
+
+    def _take_data(self, event: DataReceived) -> None:
+        try:
+            message = self._reassembler.feed(event.uid, event.packet)
+        except ValueError as error:
+            _log.warning("a data message was dropped: %s", error)
+            return
+        if message is None:
+            return
+        text = message.get("text")
+        if message.get("type") == "text" and isinstance(text, str) and 0 < len(text) <= MAX_TEXT:
+            self._perform(self.conversation.user_text(text))
+        else:
+            _log.warning("a data message is of no use here: dropped")
+
+    def _end(self, outcome: Outcome) -> None:
+        self._outcome = outcome
+        self._scope.cancel()
+
+
+class _People:
+    """Who is in the channel, and who of them is listened to."""
+
+    def __init__(self, wanted: int | None) -> None:
+        self.current: int | None = None
+        self.last: int | None = None
+        self._wanted = wanted
+        self._here: list[int] = []
+
+    def take(self, event: UserJoined | UserLeft) -> bool:
+        """Note an event; whether it changes who is listened to."""
+        if isinstance(event, UserJoined):
+            self._here.append(event.uid)
+        elif event.uid in self._here:
+            self._here.remove(event.uid)
+        before = self.current
+        if self.current not in self._here:
+            self.current = self._choose()
+        if before is not None and self.current is None:
+            self.last = before
+        return self.current != before
+
+    def _choose(self) -> int | None:
+        if self._wanted is None:
+            return self._here[0] if self._here else None
+        return self._wanted if self._wanted in self._here else None
+
+
+def _silence_that_ends_a_turn(detection: TurnDetection | None) -> int:
+    if detection is None:
+        return 0
+    return (detection.silence_duration_ms or 0) + FILL_MARGIN_MS

@@ -1,0 +1,84 @@
+"""`python -m agent.supervised FD`: an agent that a supervisor started.
+
+FD is our end of a socket pair. What goes over it, both ways, is JSON, a line each: first the
+settings and options come to us; then we tell our states. Its end of file means that the
+supervisor is gone: the agent leaves its channel and exits. Standard output and standard error
+are for the log.
+"""
+
+from agent.signals import hold_signals
+
+if __name__ == "__main__":
+    hold_signals()
+
+import logging
+import socket
+import sys
+from collections.abc import AsyncIterator
+from typing import Any, NoReturn
+
+import orjson
+import trio
+
+from agent.config import Settings
+from agent.errors import AgentError
+from agent.log import setup_logging
+from agent.options import options_from_json
+from agent.run import run_agent
+from agent.session import Outcome, Stop
+from agent.signals import stop_on_signals
+from agent.supervisor.lines import receive_lines
+
+_log = logging.getLogger("agent")
+
+
+def main() -> NoReturn:
+    """Run one agent under its supervisor; exits as `python -m agent` does."""
+    control = socket.socket(fileno=int(sys.argv[1]))
+    try:
+        outcome = trio.run(_run, control)
+    except AgentError as error:
+        # Once more for those who read only the log; no traceback, the text says it all.
+        _log.error("%s", error)
+        outcome = Outcome(str(error), error.exit_status)
+    _tell(control, {"state": "ended", "reason": outcome.reason})
+    sys.exit(outcome.exit_status)
+
+
+async def _run(control: socket.socket) -> Outcome:
+    stop = Stop()
+    # A duplicate: `control` itself is still needed when Trio has ended.
+    stream = trio.SocketStream(trio.socket.from_stdlib_socket(control.dup()))
+    async with stream, trio.open_nursery() as nursery:
+        await nursery.start(stop_on_signals, stop.request)
+        lines = receive_lines(stream)
+        first = await anext(lines, None)
+        if first is None:
+            nursery.cancel_scope.cancel()
+            return Outcome("the supervisor is gone")
+        settings, options = Settings(**first["settings"]), options_from_json(first["options"])
+        setup_logging(settings.log_level, "json", options.channel_name)
+        nursery.start_soon(_stop_at_end, lines, stop)
+        outcome = await run_agent(
+            settings, options, stop=stop, on_state=lambda state: _tell(control, state)
+        )
+        nursery.cancel_scope.cancel()
+    return outcome
+
+
+async def _stop_at_end(lines: AsyncIterator[dict[str, Any]], stop: Stop) -> None:
+    async for _ in lines:
+        pass
+    stop.request("the supervisor is gone")
+
+
+def _tell(control: socket.socket, state: dict[str, Any]) -> None:
+    """Tell the supervisor a state: a small write that its socket's buffer always holds."""
+    try:
+        control.send(orjson.dumps(state) + b"\n", socket.MSG_NOSIGNAL)
+    except (BrokenPipeError, ConnectionResetError, BlockingIOError):
+        _log.info("the supervisor is gone")
+
+
+if __name__ == "__main__":
+    main()

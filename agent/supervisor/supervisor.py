@@ -1,0 +1,186 @@
+"""The agents of one server: at most one a channel, each in a process of its own."""
+
+import logging
+import math
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any, Final
+
+import trio
+from attrs import evolve, frozen
+
+from agent.config import EMBEDDED_MODEL, Settings
+from agent.errors import AgentError
+from agent.options import AgentOptions
+from agent.supervisor.process import open_agent_process
+
+JOIN_S: Final = 30.0
+"""From launch to being in the channel: connecting and configuring the model, with its retries."""
+
+_log = logging.getLogger(__name__)
+
+
+class AlreadyRunning(AgentError):
+    """The channel has its agent already."""
+
+
+class NotRunning(AgentError):
+    """The channel has no agent."""
+
+
+class JoinTimeout(AgentError):
+    """The agent was not in its channel in time; its process is gone."""
+
+
+class StartFailed(AgentError):
+    """The agent ended before it was in its channel; the text says why."""
+
+
+@frozen(kw_only=True)
+class AgentInfo:
+    """What is known of one agent.
+
+    :ivar state: starting, running or stopping.
+    :ivar started_at: seconds since 1970.
+    :ivar embedded: whether it talks to the embedded model.
+    """
+
+    channel_name: str
+    uid: int
+    state: str
+    pid: int | None
+    started_at: float
+    model: str
+    embedded: bool
+
+
+class _Agent:
+    def __init__(self, info: AgentInfo) -> None:
+        self.info = info
+        self.scope = trio.CancelScope()
+        self.gone = trio.Event()
+        self.joined = False
+
+    def has_joined(self, state: dict[str, Any]) -> None:
+        self.joined = True
+        self.info = evolve(
+            self.info,
+            state="running",
+            model=str(state.get("model")),
+            embedded=bool(state.get("embedded")) or self.info.embedded,
+        )
+
+    def stop(self) -> None:
+        self.info = evolve(self.info, state="stopping")
+        self.scope.cancel()
+
+
+class Supervisor:
+    """Starts, lists and stops agents; see `open_supervisor`."""
+
+    def __init__(self, settings: Settings, nursery: trio.Nursery) -> None:
+        self._settings = settings
+        self._nursery = nursery
+        self._agents: dict[str, _Agent] = {}
+
+    def agents(self) -> list[AgentInfo]:
+        """All agents, in the order of their start."""
+        return [agent.info for agent in self._agents.values()]
+
+    async def start(self, options: AgentOptions) -> AgentInfo:
+        """Start an agent. While the channel's former agent is being stopped this waits for it.
+
+        Cancelled, the agent is stopped again.
+
+        :returns: once the agent is in its channel.
+        :raises AlreadyRunning: the channel has one.
+        :raises JoinTimeout: it was not in the channel in time.
+        :raises StartFailed: it ended before.
+        """
+        name = options.channel_name
+        while (former := self._agents.get(name)) is not None:
+            if former.info.state != "stopping":
+                raise AlreadyRunning(f"Agent already running for channel: {name}")
+            await former.gone.wait()
+        agent = _Agent(
+            AgentInfo(
+                channel_name=name,
+                uid=options.uid,
+                state="starting",
+                pid=None,
+                started_at=time.time(),
+                model=options.model or self._settings.openai_model,
+                embedded=self._settings.openai_model == EMBEDDED_MODEL,
+            )
+        )
+        self._agents[name] = agent  # there was no await since the look
+        await self._nursery.start(self._run, agent, options)
+        return agent.info
+
+    async def stop(self, channel_name: str) -> AgentInfo:
+        """Stop a channel's agent.
+
+        :returns: once its process is gone.
+        :raises NotRunning: there is none.
+        """
+        agent = self._agents.get(channel_name)
+        if agent is None:
+            raise NotRunning(f"no agent runs for channel: {channel_name}")
+        agent.stop()
+        await agent.gone.wait()
+        return agent.info
+
+    async def _run(
+        self, agent: _Agent, options: AgentOptions, *, task_status: trio.TaskStatus[None]
+    ) -> None:
+        fault: AgentError = StartFailed("it was stopped before it was in its channel")
+        try:
+            with agent.scope:
+                fault = await self._live(agent, options, task_status)
+        finally:
+            del self._agents[options.channel_name]
+            agent.gone.set()
+            _log.info("the agent of channel %s is gone", options.channel_name)
+        if not agent.joined:
+            raise fault
+
+    async def _live(
+        self, agent: _Agent, options: AgentOptions, task_status: trio.TaskStatus[None]
+    ) -> AgentError:
+        """Watch one agent until it ends by itself.
+
+        :returns: why it ended, which is a fault only for one that had not joined yet.
+        """
+        why = ""
+        async with open_agent_process(self._settings, options) as process:
+            agent.info = evolve(agent.info, pid=process.pid)
+            with trio.move_on_after(JOIN_S) as joining:
+                async for state in process.states():
+                    if state.get("state") == "running":
+                        agent.has_joined(state)
+                        joining.deadline = math.inf
+                        task_status.started()
+                    else:
+                        why = str(state.get("reason", ""))
+            if joining.cancelled_caught:
+                return JoinTimeout(f"it was not in its channel within {JOIN_S:g} s")
+            status = await process.exit()
+            why = why or f"it exited with status {status}: {process.last_output}"
+            if status:
+                _log.error("agent process %d: %s (status %s)", process.pid, why, status)
+            return StartFailed(why)
+
+
+@asynccontextmanager
+async def open_supervisor(settings: Settings) -> AsyncIterator[Supervisor]:
+    """A supervisor that owns all the processes it starts: they are gone when the context exits.
+
+    :param settings: what every agent is given.
+    """
+    async with trio.open_nursery() as nursery:
+        try:
+            yield Supervisor(settings, nursery)
+        finally:
+            # Each process is sent SIGTERM at once and has its own deadline; see open_agent_process.
+            nursery.cancel_scope.cancel()

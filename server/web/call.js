@@ -1,0 +1,130 @@
+// One call: the microphone and the speakers, the channel, and the agent that was asked to join it.
+
+import { request } from "./api.js";
+import { CallAudio, soundAllowed } from "./audio.js";
+import { Channel } from "./channel.js";
+import { Assembler, split } from "./chunks.js";
+
+const NO_SOUND = "A microphone and sound need https or localhost. You can type to the agent and read its answers.";
+const NO_MICROPHONE = {
+  NotAllowedError: "The microphone was not allowed. You can type to the agent and hear it.",
+  NotFoundError: "There is no microphone. You can type to the agent and hear it.",
+  NotReadableError: "Another program holds the microphone. You can type to the agent and hear it.",
+};
+const START_SECONDS = 60; // the server has limits of its own and words for them; this is for a dead one
+
+export class Call {
+  /** `page` has onlevel("mic" or "agent", rms), onnotice(text), onevent(json) and onended(text, failed). */
+  constructor(name, page) {
+    this.name = name;
+    this.page = page;
+    this.agentUid = newUid();
+    this.packets = new Assembler();
+    this.closed = false;
+    this.ready = false;
+    this.audio = new CallAudio({
+      onpcm: (pcm) => this.channel?.sendAudio(pcm),
+      onlevel: (uid, level) => this.level(uid, level),
+      onlost: () => this.page.onnotice("The microphone is gone. You can type to the agent."),
+    });
+  }
+
+  /** Resolves with the server's answer when the agent is in the channel; with null if stopped before. */
+  async start() {
+    await this.openAudio();
+    if (!this.closed) await this.join();
+    if (this.closed) return null;
+    const body = { channel_name: this.name, uid: this.agentUid };
+    this.asked = request("start_agent", { body, seconds: START_SECONDS });
+    const answer = await this.asked;
+    if (this.left) throw new Error(this.left);
+    this.ready = true;
+    return answer;
+  }
+
+  async openAudio() {
+    if (!soundAllowed()) return this.page.onnotice(NO_SOUND);
+    await this.audio.open();
+    try {
+      await this.audio.listen();
+    } catch (error) {
+      if (this.closed) return;
+      this.page.onnotice(NO_MICROPHONE[error.name] ?? `The microphone cannot be used: ${error.message}`);
+    }
+  }
+
+  async join() {
+    try {
+      await this.joinAs(newUid());
+    } catch (error) {
+      if (!error.uidTaken || this.closed) throw error;
+      await this.joinAs(newUid());
+    }
+  }
+
+  joinAs(uid) {
+    this.channel = new Channel(this.name, uid, {
+      onaudio: (sender, pcm) => this.audio.play(sender, pcm),
+      oncontrol: (message) => this.control(message),
+      ondata: (text) => this.data(text),
+      onclose: (closed) => this.closed || this.page.onended(closed.message, true),
+    });
+    return this.channel.join();
+  }
+
+  control({ control, uid, reason }) {
+    if (control === "clear") this.audio.clear(uid);
+    if (control !== "left") return;
+    this.audio.forget(uid);
+    if (uid === this.agentUid) this.agentLeft(reason);
+  }
+
+  agentLeft(reason) {
+    this.left = reason ? `The agent left: ${reason}.` : "The agent left.";
+    // Before it is ready start() has better words for it, and once stopped it was meant.
+    if (this.ready && !this.closed) this.page.onended(this.left, false);
+  }
+
+  data(text) {
+    const message = this.packets.push(text, performance.now());
+    if (message) this.page.onevent(message);
+  }
+
+  level(uid, level) {
+    if (uid === null) this.page.onlevel("mic", level);
+    else if (uid === this.agentUid) this.page.onlevel("agent", level);
+  }
+
+  say(text) {
+    for (const packet of split({ type: "text", text })) this.channel.sendData(packet);
+  }
+
+  mute(muted) {
+    this.audio.mute(muted);
+  }
+
+  /** Silence at once, then the agent, then the channel. */
+  async stop() {
+    this.closed = true;
+    this.audio.close();
+    try {
+      // Stopped while starting: there is nothing to stop before that is answered.
+      const started = await this.asked?.then(() => true, () => false);
+      if (started) await request("stop_agent", { body: { channel_name: this.name } });
+    } catch (error) {
+      if (error.status !== 404) throw error; // 404: it has left by itself
+    } finally {
+      this.close();
+    }
+  }
+
+  /** Leave at once; the agent sees it and leaves by itself. */
+  close() {
+    this.closed = true;
+    this.audio.close();
+    this.channel?.close();
+  }
+}
+
+/** 1000 to 2^31 - 1: beyond the small numbers that people pick by hand. */
+const newUid = () => 1000 + Math.floor(Math.random() * (2 ** 31 - 1000));
