@@ -17,7 +17,7 @@ import trio
 from attrs import Attribute, fields
 
 from agent.config import Settings, load_settings
-from agent.errors import AgentError, ConfigError
+from agent.errors import AgentError, ConfigError, sole_error
 from agent.log import setup_logging
 from agent.options import AgentOptions, options_from_json
 from agent.run import Recording, run_agent
@@ -50,13 +50,14 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
 
 async def _run(settings: Settings, options: AgentOptions, recording: Recording | None) -> Outcome:
     stop = Stop()
-    async with trio.open_nursery() as nursery:
-        await nursery.start(stop_on_signals, stop.request)
-        try:
-            return await run_agent(settings, options, recording=recording, stop=stop)
-        finally:
+    try:
+        async with trio.open_nursery() as nursery:
+            await nursery.start(stop_on_signals, stop.request)
+            outcome = await run_agent(settings, options, recording=recording, stop=stop)
             nursery.cancel_scope.cancel()
-    raise AssertionError("unreachable")
+    except BaseExceptionGroup as group:
+        raise sole_error(group) or group from None
+    return outcome
 
 
 def _exit_with(error: ConfigError) -> NoReturn:
@@ -124,8 +125,10 @@ def _recording(given: argparse.Namespace) -> Recording | None:
         if given.wav_out is not None:
             raise ConfigError("--wav-out: needs --wav-in")
         return None
-    from agent.rtc.wav import read_wav
+    from agent.rtc.wav import check_writable, read_wav
 
+    if given.wav_out is not None:
+        check_writable(given.wav_out)
     return Recording(read_wav(given.wav_in), given.wav_out)
 
 

@@ -4,6 +4,7 @@ Nothing else in the program reads the environment. What one call may vary is in 
 """
 
 import os
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
@@ -20,6 +21,7 @@ DEFAULT_LOCAL_CHANNEL_URL: Final = "ws://127.0.0.1:8080/channels"
 DEFAULT_BASE_URI: Final = "wss://api.openai.com"
 _TRUE: Final = frozenset({"1", "true", "yes", "on"})
 _FALSE: Final = frozenset({"0", "false", "no", "off"})
+_PRINTABLE: Final = re.compile(r"[!-~]+")
 
 
 def _is_websocket_url(value: str | None) -> bool:
@@ -36,6 +38,11 @@ def _is_websocket_url(value: str | None) -> bool:
 _websocket_url = check(
     _is_websocket_url, "must be a URL such as ws://127.0.0.1:8080/path or wss://host"
 )
+# Refused here, because what refuses it later shows the header, key and all, in its error.
+_header_value = check(
+    lambda value: value is None or _PRINTABLE.fullmatch(value) is not None,
+    "must be printable ASCII characters without spaces",
+)
 
 
 @frozen(kw_only=True)
@@ -50,14 +57,14 @@ class Settings:
     agora_app_id: str | None = None
     agora_app_cert: str | None = field(default=None, repr=False)
     local_channel_url: str | None = field(default=None, validator=_websocket_url, repr=False)
-    openai_api_key: str | None = field(default=None, repr=False)
+    openai_api_key: str | None = field(default=None, validator=_header_value, repr=False)
     openai_model: str = DEFAULT_MODEL
     realtime_api_base_uri: str | None = field(default=None, validator=_websocket_url, repr=False)
     realtime_api_auth: str = field(default="bearer", validator=one_of("bearer", "api-key", "basic"))
     realtime_api_dialect: str = field(default="ga", validator=one_of("ga", "beta"))
     server_host: str = "127.0.0.1"
     server_port: int = field(default=8080, validator=in_range(0, 65535))
-    server_api_key: str | None = field(default=None, repr=False)
+    server_api_key: str | None = field(default=None, validator=_header_value, repr=False)
     server_api_keys_file: str | None = None
     write_agent_pcm: bool = False
     write_rtc_pcm: bool = False

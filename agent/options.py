@@ -35,6 +35,11 @@ _no_tools = check(lambda value: not value, "no tools are known to this version y
 _no_profiles = check(lambda value: value is None, "no profiles are known to this version yet")
 
 
+def _known_detection(_: Any, __: "Attribute[Any]", value: TurnDetection | None) -> None:
+    if value is not None and value.type not in ("server_vad", "semantic_vad"):
+        raise BadField("turn_detection.type", "must be one of server_vad, semantic_vad")
+
+
 def _turn_detection() -> TurnDetection:
     return TurnDetection(
         type="server_vad", threshold=0.5, prefix_padding_ms=300, silence_duration_ms=200
@@ -71,7 +76,9 @@ class AgentOptions:
     truncation: Any = None
     include: tuple[str, ...] | None = None
     temperature: float | None = field(default=None, validator=in_range(0))
-    turn_detection: TurnDetection | None = Factory(_turn_detection)
+    turn_detection: TurnDetection | None = field(
+        default=Factory(_turn_detection), validator=_known_detection
+    )
     transcription_model: str | None = "gpt-4o-mini-transcribe"
     greeting: str | None = None
     subscribe_uid: int | None = field(default=None, validator=in_range(1, MAX_UID))

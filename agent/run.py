@@ -3,7 +3,7 @@
 import logging
 import secrets
 from collections.abc import AsyncIterator, Callable
-from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,6 +18,7 @@ from agent.config import (
     Settings,
 )
 from agent.errors import ConfigError, sole_error
+from agent.nurseries import outliving
 from agent.options import AgentOptions
 from agent.rtc.channel import RtcChannel
 from agent.session import Call, Outcome, Stop
@@ -64,9 +65,15 @@ async def run_agent(
     stop = stop or Stop()
     outcome = Outcome(stop.reason)
     try:
-        with stop.scope:
-            async with AsyncExitStack() as stack:
-                outcome = await _run(stack, settings, options, recording, on_state)
+        async with trio.open_nursery() as guard:
+            guard.start_soon(_stop_when_cancelled, stop)
+            # From here on there is one way to be cancelled, `stop`: it reaches what waits and
+            # works, but not what sockets need to be closed in order.
+            with trio.CancelScope(shield=True):
+                async with trio.open_nursery() as keeper:
+                    with stop.scope:
+                        outcome = await _run(keeper, stop, settings, options, recording, on_state)
+            guard.cancel_scope.cancel()
     except BaseExceptionGroup as group:
         error = sole_error(group)
         if error is None:
@@ -75,38 +82,75 @@ async def run_agent(
     return Outcome(stop.reason) if stop.scope.cancelled_caught else outcome
 
 
+async def _stop_when_cancelled(stop: Stop) -> None:
+    try:
+        await trio.sleep_forever()
+    finally:
+        stop.request("cancelled")
+
+
 async def _run(
-    stack: AsyncExitStack,
+    keeper: trio.Nursery,
+    stop: Stop,
     settings: Settings,
     options: AgentOptions,
     recording: Recording | None,
     on_state: Callable[[dict[str, Any]], None],
 ) -> Outcome:
-    began = trio.current_time()
     name = _model_name(settings, options)
-    model = await stack.enter_async_context(
-        open_model(_socket(settings, name), session_of(options))
-    )
-    embedded = name == EMBEDDED_MODEL
-    _log.info("the model is %s", "the embedded demo model" if embedded else name)
-    channel = await stack.enter_async_context(_channel(settings, options, recording))
-    tap = await stack.enter_async_context(_tap(settings))
-    call = Call(
-        options,
-        model,
-        channel,
-        tap=tap,
-        chat_prefix=secrets.token_hex(4),
-        warn_at=settings.queue_warn,
-    )
-    _log.info("in the channel %s", options.channel_name)
-    on_state({"state": "running", "model": name, "embedded": embedded})
-    outcome: Outcome | None = None
+    wanted = open_model(_socket(settings, name), session_of(options))
+    async with outliving(keeper, wanted) as model:
+        _log.info("the model is %s", _in_words(name))
+        joined = _channel(settings, options, recording)
+        async with outliving(keeper, joined) as channel, _tap(settings) as tap:
+            _log.info("in the channel %s", options.channel_name)
+            on_state({"state": "running", "model": name, "embedded": name == EMBEDDED_MODEL})
+            call = Call(
+                options,
+                model,
+                channel,
+                tap=tap,
+                chat_prefix=secrets.token_hex(4),
+                warn_at=settings.queue_warn,
+            )
+            return await _run_and_sum_up(call, model, channel, stop)
+
+
+async def _run_and_sum_up(
+    call: Call, model: ModelConnection, channel: RtcChannel, stop: Stop
+) -> Outcome:
+    """Run a call; one line of the log sums it up, in whatever way it ends."""
+    began = trio.current_time()
+    reason = "a bug, see below"
     try:
         outcome = await call.run()
+        reason = outcome.reason
+    except BaseExceptionGroup as group:
+        reason = str(sole_error(group) or reason)
+        raise
+    except trio.Cancelled:
+        reason = stop.reason
+        raise
     finally:
-        _sum_up(call, model, channel, outcome, trio.current_time() - began)
+        tally = call.conversation.tally
+        _log.info(
+            "call over: %s; %.1f s, %d turns, %d answers, %d interruptions, %d audio drops, "
+            "%d underruns, %d malformed events, %d tokens",
+            reason,
+            trio.current_time() - began,
+            tally.turns,
+            tally.responses,
+            tally.interruptions,
+            channel.audio.dropped,
+            call.downlink.underruns,
+            model.malformed,
+            tally.tokens,
+        )
     return outcome
+
+
+def _in_words(name: str) -> str:
+    return "the embedded demo model" if name == EMBEDDED_MODEL else name
 
 
 def _model_name(settings: Settings, options: AgentOptions) -> str:
@@ -165,22 +209,3 @@ async def _tap(settings: Settings) -> AsyncIterator[Tap]:
             yield tap
     except OSError as error:
         raise ConfigError(f"WRITE_AGENT_PCM: {error}") from error
-
-
-def _sum_up(
-    call: Call, model: ModelConnection, channel: RtcChannel, outcome: Outcome | None, seconds: float
-) -> None:
-    tally = call.conversation.tally
-    _log.info(
-        "call over: %s; %.1f s, %d turns, %d answers, %d interruptions, %d audio drops, "
-        "%d underruns, %d malformed events, %d tokens",
-        outcome.reason if outcome else "cut short",
-        seconds,
-        tally.turns,
-        tally.responses,
-        tally.interruptions,
-        channel.audio.dropped,
-        call.downlink.underruns,
-        model.malformed,
-        tally.tokens,
-    )

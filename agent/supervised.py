@@ -21,7 +21,7 @@ import orjson
 import trio
 
 from agent.config import Settings
-from agent.errors import AgentError
+from agent.errors import AgentError, sole_error
 from agent.log import setup_logging
 from agent.options import options_from_json
 from agent.run import run_agent
@@ -49,20 +49,23 @@ async def _run(control: socket.socket) -> Outcome:
     stop = Stop()
     # A duplicate: `control` itself is still needed when Trio has ended.
     stream = trio.SocketStream(trio.socket.from_stdlib_socket(control.dup()))
-    async with stream, trio.open_nursery() as nursery:
-        await nursery.start(stop_on_signals, stop.request)
-        lines = receive_lines(stream)
-        first = await anext(lines, None)
-        if first is None:
+    try:
+        async with stream, trio.open_nursery() as nursery:
+            await nursery.start(stop_on_signals, stop.request)
+            lines = receive_lines(stream)
+            first = await anext(lines, None)
+            if first is None:
+                nursery.cancel_scope.cancel()
+                return Outcome("the supervisor is gone")
+            settings, options = Settings(**first["settings"]), options_from_json(first["options"])
+            setup_logging(settings.log_level, "json", options.channel_name)
+            nursery.start_soon(_stop_at_end, lines, stop)
+            outcome = await run_agent(
+                settings, options, stop=stop, on_state=lambda state: _tell(control, state)
+            )
             nursery.cancel_scope.cancel()
-            return Outcome("the supervisor is gone")
-        settings, options = Settings(**first["settings"]), options_from_json(first["options"])
-        setup_logging(settings.log_level, "json", options.channel_name)
-        nursery.start_soon(_stop_at_end, lines, stop)
-        outcome = await run_agent(
-            settings, options, stop=stop, on_state=lambda state: _tell(control, state)
-        )
-        nursery.cancel_scope.cancel()
+    except BaseExceptionGroup as group:
+        raise sole_error(group) or group from None
     return outcome
 
 

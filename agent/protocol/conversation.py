@@ -85,6 +85,7 @@ class Conversation:
     _interrupted: set[str] = field(factory=set)
     _to_delete: set[str] = field(factory=set)
     _asked: str | None = None
+    _last_create: ResponseCreateEvent | None = None
     _waiting: RealtimeResponseCreateParams | None = None
     _ids: Iterable[int] = field(factory=lambda: count(1))
 
@@ -283,11 +284,12 @@ class Conversation:
         error = event.error
         if severity(error.code) is Severity.FATAL:
             return [Fail(error.message, error.code or None)]
-        if error.event_id and error.event_id == self._asked:
-            self._asked = None
+        create = self._last_create
+        if create is not None and error.event_id == create.event_id:
+            self._asked = self._last_create = None
             if error.code == "conversation_already_has_active_response":
                 # The server began one by itself in the meantime: ours follows its end.
-                self._waiting = self._waiting or RealtimeResponseCreateParams()
+                self._waiting = self._waiting or create.response or None
         if severity(error.code) is Severity.HARMLESS:
             return []
         return [Warn(f"the model's server: {error.message} ({error.code or error.type})")]
@@ -315,7 +317,8 @@ class Conversation:
             return []
         wanted, self._waiting = self._waiting, None
         self._asked = self._new_id()
-        return [Send(ResponseCreateEvent(response=wanted, event_id=self._asked))]
+        self._last_create = ResponseCreateEvent(response=wanted, event_id=self._asked)
+        return [Send(self._last_create)]
 
     def _server_cancels(self, cause: Cause) -> bool:
         detection = self.turn_detection

@@ -9,7 +9,7 @@ from collections import deque
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any, Final
-from urllib.parse import quote
+from urllib.parse import quote, urlsplit
 
 import orjson
 import trio
@@ -59,7 +59,9 @@ async def open_local_channel(
             connect_timeout=JOIN_S,
             disconnect_timeout=LEAVE_S,
         ) as websocket:
-            channel = LocalChannel(websocket, await _join(websocket), warn_at)
+            # A relay that says nothing of our uid has let us in with the one that we asked for.
+            members = {"uid": uid} | await _join(websocket)
+            channel = LocalChannel(websocket, members, warn_at)
             async with trio.open_nursery() as nursery:
                 nursery.start_soon(channel.read)
                 nursery.start_soon(channel.write)
@@ -70,11 +72,18 @@ async def open_local_channel(
                     with trio.move_on_after(LEAVE_S, shield=True):
                         await websocket.aclose(1000, "left")
     except ConnectionRejected as error:
-        raise ChannelError(f"{base_url} refused: HTTP {error.status_code}") from error
+        raise ChannelError(f"{_shown(base_url)} refused: HTTP {error.status_code}") from error
     except HandshakeError as error:
         cause = error.__cause__ or error
         why = str(cause) or type(cause).__name__
-        raise ChannelError(f"the local channel at {base_url} can't be reached: {why}") from error
+        shown = _shown(base_url)
+        raise ChannelError(f"the local channel at {shown} can't be reached: {why}") from error
+
+
+def _shown(url: str) -> str:
+    """The URL without a password that may be in it."""
+    parts = urlsplit(url)
+    return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}"
 
 
 async def _join(websocket: WebSocketConnection) -> dict[str, Any]:
@@ -129,7 +138,8 @@ class LocalChannel:
 
     def clear(self) -> None:
         """See `RtcChannel`."""
-        self._outbox = deque(message for message in self._outbox if isinstance(message, str))
+        # A clear that still waits is made again, too: the outbox holds one at most.
+        self._outbox.clear()
         self._held = 0
         self._outbox.append(f'{{"control":"clear","uid":{self.uid}}}')
         self._work.set()

@@ -41,6 +41,10 @@ def read_wav(path: Path) -> bytes:
     except (wave.Error, EOFError, struct.error) as error:
         why = str(error) or "it ends too early"
         raise RecordingError(f"{path}: not a PCM WAV file: {why}") from error
+    if width > 4 or rate < 1:
+        raise RecordingError(f"{path}: {rate} Hz with {8 * width} bits a sample is not understood")
+    # A file that was cut short may end in the midst of a sample.
+    frames = frames[: len(frames) // (width * channels) * (width * channels)]
     if not frames:
         raise RecordingError(f"{path}: holds no audio")
     if (width, channels, rate) == (SAMPLE_BYTES, 1, SAMPLE_RATE):
@@ -62,13 +66,12 @@ def _convert(path: Path, frames: bytes, width: int, channels: int, rate: int) ->
         samples = np.frombuffer(frames, np.uint8).astype(np.float32) / 128 - 1
     elif width == 3:
         padded = np.zeros((len(frames) // 3, 4), np.uint8)
-        padded[:, 1:] = np.frombuffer(frames[: len(frames) // 3 * 3], np.uint8).reshape(-1, 3)
+        padded[:, 1:] = np.frombuffer(frames, np.uint8).reshape(-1, 3)
         samples = padded.view("<i4")[:, 0].astype(np.float32) / 2**31
     else:
-        whole = len(frames) // width * width
         scale = 2 ** (8 * width - 1)
-        samples = np.frombuffer(frames[:whole], f"<i{width}").astype(np.float32) / scale
-    mono = samples[: len(samples) // channels * channels].reshape(-1, channels).mean(axis=1)
+        samples = np.frombuffer(frames, f"<i{width}").astype(np.float32) / scale
+    mono = samples.reshape(-1, channels).mean(axis=1)
     resampled = soxr.resample(mono, rate, SAMPLE_RATE)
     pcm: bytes = (np.clip(resampled, -1, 1) * 32767).round().astype("<i2").tobytes()
     return pcm
@@ -86,27 +89,45 @@ async def open_wav_channel(
         that can be known.
     """
     channel = WavChannel(recording, warn_at)
-    file = _create(answer) if answer is not None else None
+    if answer is not None:
+        check_writable(answer)
     try:
         async with trio.open_nursery() as nursery:
             nursery.start_soon(channel.run)
             yield channel
             nursery.cancel_scope.cancel()
     finally:
-        if file is not None:
-            with file:
-                file.writeframes(channel.heard())
+        if answer is not None:
+            _write_wav(answer, channel.heard())
 
 
-def _create(path: Path) -> wave.Wave_write:
+def check_writable(path: Path) -> None:
+    """Make sure that a file can be written, before a call is held for nothing.
+
+    A file that is there keeps what it holds.
+
+    :raises RecordingError: it cannot be written.
+    """
     try:
-        file = wave.open(str(path), "wb")  # noqa: SIM115
+        path.open("ab").close()
     except OSError as error:
-        raise RecordingError(f"{path}: cannot be written: {error.strerror}") from error
-    file.setnchannels(1)
-    file.setsampwidth(SAMPLE_BYTES)
-    file.setframerate(SAMPLE_RATE)
-    return file
+        raise _unwritable(path, error) from error
+
+
+def _write_wav(path: Path, pcm: bytes) -> None:
+    try:
+        # Opened here: `wave` itself leaves half an object behind where it cannot open a file.
+        with path.open("wb") as file, wave.open(file, "wb") as writer:
+            writer.setnchannels(1)
+            writer.setsampwidth(SAMPLE_BYTES)
+            writer.setframerate(SAMPLE_RATE)
+            writer.writeframes(pcm)
+    except OSError as error:
+        raise _unwritable(path, error) from error
+
+
+def _unwritable(path: Path, error: OSError) -> RecordingError:
+    return RecordingError(f"{path}: cannot be written: {error.strerror}")
 
 
 class WavChannel:

@@ -154,9 +154,9 @@ def _message(payload: str) -> dict[str, Any]:
         message = orjson.loads(base64.b64decode(payload, validate=True))
     except (binascii.Error, orjson.JSONDecodeError) as error:
         raise ValueError(f"not base64 of JSON: {error}") from error
-    if not isinstance(message, dict):
-        raise ValueError("not a JSON object")
-    return message
+    if isinstance(message, dict):
+        return message
+    raise ValueError("not a JSON object")
 
 
 def _item(message: dict[str, Any]) -> str:

@@ -70,10 +70,15 @@ class Recorder(Tap):
         while (piece := self._queue.get()) is not None:
             way, pcm = piece
             try:
-                os.write(self._files[way], pcm)
+                _write_all(self._files[way], pcm)
             except OSError as error:
                 self.dropped += 1
                 _log.warning("%s cannot be written: %s", self.paths[way], error)
+
+
+def _write_all(file: int, pcm: bytes) -> None:
+    while pcm:
+        pcm = pcm[os.write(file, pcm) :]
 
 
 _FLAGS: Final = os.O_WRONLY | os.O_CREAT | os.O_APPEND

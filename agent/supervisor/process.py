@@ -27,7 +27,10 @@ TERMINATE_S: Final = 8.0
 """From SIGTERM to SIGKILL: an agent leaves its channel and closes its socket within 5 seconds."""
 EXIT_S: Final = 5.0
 """From the end of a child's socket to its exit: only the interpreter's own end lies between."""
+LAST_WORDS_S: Final = 1.0
+"""From a child's exit to the end of its output, which lies in the pipe already."""
 LOG_LINE: Final = 2**16
+"""Bytes of one line of its output; a longer one is cut in pieces."""
 
 _log = logging.getLogger(__name__)
 
@@ -42,6 +45,7 @@ class AgentProcess:
         self.last_output = ""
         self._process, self._stream = process, stream
         self._output_ended = trio.Event()
+        self._relaying = trio.CancelScope()
 
     @property
     def pid(self) -> int:
@@ -65,13 +69,20 @@ class AgentProcess:
         return self._process.returncode
 
     async def relay_output(self, channel_name: str) -> None:
-        """Put what it writes into the log until it ends."""
+        """Put what it writes into the log until it ends, also while it is being ended."""
         assert self._process.stdout is not None
-        async for line in text_lines(self._process.stdout, LOG_LINE):
-            if line.strip():
-                self.last_output = line
-                relay_line(line, channel_name)
+        with trio.CancelScope(shield=True) as self._relaying:
+            async for line in text_lines(self._process.stdout, LOG_LINE):
+                if line.strip():
+                    self.last_output = line
+                    relay_line(line, channel_name)
         self._output_ended.set()
+
+    async def bound_output(self) -> None:
+        """End the relaying soon after the process: a grandchild may hold the pipe open."""
+        with trio.CancelScope(shield=True):
+            await self._process.wait()
+        self._relaying.deadline = trio.current_time() + LAST_WORDS_S
 
 
 @asynccontextmanager
@@ -85,7 +96,9 @@ async def open_agent_process(
     """
     ours, theirs = socket.socketpair()
     stream = trio.SocketStream(trio.socket.from_stdlib_socket(ours))
-    async with trio.open_nursery() as nursery, stream:
+    # The stream is the outer one: closed inside a nursery that is being cancelled, it would raise
+    # Cancelled in the place of an error that is on its way.
+    async with stream, trio.open_nursery() as nursery:
         with theirs:
             process = await nursery.start(
                 partial(
@@ -102,6 +115,7 @@ async def open_agent_process(
             )
         agent = AgentProcess(process, stream)
         nursery.start_soon(agent.relay_output, options.channel_name)
+        nursery.start_soon(agent.bound_output)
         try:
             with suppress(trio.BrokenResourceError):  # it died: the exit status will tell
                 await send_line(
