@@ -5,6 +5,7 @@ import secrets
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -63,6 +64,7 @@ async def run_agent(
     :raises AgentError: the call failed, or could not begin; see the classes.
     """
     stop = stop or Stop()
+    run = partial(_run, settings=settings, options=options, recording=recording, on_state=on_state)
     outcome = Outcome(stop.reason)
     try:
         async with trio.open_nursery() as guard:
@@ -72,7 +74,7 @@ async def run_agent(
             with trio.CancelScope(shield=True):
                 async with trio.open_nursery() as keeper:
                     with stop.scope:
-                        outcome = await _run(keeper, stop, settings, options, recording, on_state)
+                        outcome = await run(keeper, stop)
             guard.cancel_scope.cancel()
     except BaseExceptionGroup as group:
         error = sole_error(group)
@@ -92,6 +94,7 @@ async def _stop_when_cancelled(stop: Stop) -> None:
 async def _run(
     keeper: trio.Nursery,
     stop: Stop,
+    *,
     settings: Settings,
     options: AgentOptions,
     recording: Recording | None,

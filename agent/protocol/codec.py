@@ -7,7 +7,7 @@ unknown type becomes an `UnknownEvent`; an unknown field goes to `extra`; an abs
 
 import binascii
 from collections.abc import Callable, Mapping
-from functools import partial
+from functools import cache, partial
 from types import UnionType
 from typing import Any, Final, TypeVar, Union, get_args, get_origin
 
@@ -80,7 +80,7 @@ def to_json(value: Any) -> Any:
     if isinstance(value, Model):
         fields = _own_fields(type(value))
         known = {name: getattr(value, name) for name in fields}
-        tags = {tag: getattr(value, tag) for tag in ("type", "role") if hasattr(value, tag)}
+        tags = {tag: getattr(value, tag) for tag in _tags(type(value))}
         present = {name: to_json(item) for name, item in known.items() if item is not UNSET}
         return tags | present | dict(value.extra)
     if isinstance(value, UnknownEvent | UnknownItem):
@@ -122,8 +122,17 @@ def _decode(data: str | bytes, classes: Mapping[str, type[E]]) -> E | UnknownEve
         raise ProtocolError(f"{name}: {error}") from error
 
 
-def _own_fields(cls: type[attrs.AttrsInstance]) -> tuple[str, ...]:
+@cache
+def _own_fields(cls: Any) -> tuple[str, ...]:
     return tuple(a.name for a in attrs.fields(cls) if a.name != "extra")
+
+
+@cache
+def _tags(cls: Any) -> tuple[str, ...]:
+    """The fields that are the same in all objects of a class, and so belong to the class."""
+    return tuple(
+        tag for tag in ("type", "role") if hasattr(cls, tag) and tag not in _own_fields(cls)
+    )
 
 
 def _by_type(union: Any) -> dict[str, Any]:
@@ -159,7 +168,7 @@ def _is_model(cls: Any) -> bool:
 
 
 def _model_hook(cls: type[Model], converter: Converter) -> Callable[[Any, Any], Model]:
-    known = frozenset(_own_fields(cls)) | ({"type", "role"} & set(dir(cls)))
+    known = frozenset((*_own_fields(cls), *_tags(cls)))
     build = make_dict_structure_fn(cls, converter, extra=override(struct_hook=_as_it_is))
 
     def structure(value: Any, _: Any) -> Model:

@@ -1,0 +1,164 @@
+"""JSON <-> events, held against the official types."""
+
+import base64
+import contextlib
+import json
+from typing import Any, get_args
+
+import openai.types.realtime as official
+import openai.types.realtime.realtime_server_event as official_server
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from agent.protocol import (
+    UNSET,
+    ProtocolError,
+    UnknownEvent,
+    decode_client_event,
+    decode_server_event,
+    encode,
+)
+from agent.protocol.client_events import (
+    InputAudioBufferAppendEvent,
+    RealtimeClientEvent,
+    SessionUpdateEvent,
+)
+from agent.protocol.items import UnknownItem
+from agent.protocol.server_events import RealtimeServerEvent, ResponseAudioDeltaEvent
+from agent.protocol.session import RealtimeAudioConfig, RealtimeAudioConfigInput, RealtimeSession
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers(-(2**53), 2**53) | st.text(),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(), inner, max_size=3),
+    max_leaves=8,
+)
+DELTA = {
+    "type": "response.output_audio.delta",
+    "response_id": "r",
+    "item_id": "i",
+    "output_index": 0,
+    "content_index": 0,
+    "delta": "AQI=",
+}
+
+
+@pytest.mark.parametrize("ours", get_args(RealtimeServerEvent) + get_args(RealtimeClientEvent))
+def test_names_and_fields_are_the_official_ones(ours: Any) -> None:
+    theirs = getattr(official, ours.__name__, None) or getattr(official_server, ours.__name__)
+    names = {attribute.name for attribute in ours.__attrs_attrs__} - {"extra"}
+    assert names <= set(theirs.model_fields)
+    required = {name for name, field in theirs.model_fields.items() if field.is_required()}
+    assert required - {"type"} <= names
+    assert ours.type == get_args(theirs.model_fields["type"].annotation)[0]
+
+
+def test_audio_is_bytes_inside_and_base64_on_the_wire() -> None:
+    event = decode_server_event(json.dumps(DELTA))
+    assert isinstance(event, ResponseAudioDeltaEvent)
+    assert event.delta == b"\x01\x02"
+    assert json.loads(encode(event)) == DELTA
+
+
+@given(st.binary())
+def test_an_append_says_what_the_general_way_would(audio: bytes) -> None:
+    plain = encode(InputAudioBufferAppendEvent(audio=audio))
+    general = encode(InputAudioBufferAppendEvent(audio=audio, event_id="e"))
+    assert json.loads(plain) | {"event_id": "e"} == json.loads(general)
+    assert base64.b64decode(json.loads(plain)["audio"]) == audio
+    decoded = decode_client_event(plain)
+    assert decoded == InputAudioBufferAppendEvent(audio=audio)
+
+
+@given(st.dictionaries(st.text(), JSON, max_size=4))
+def test_unknown_fields_survive(unknown: dict[str, Any]) -> None:
+    wire = unknown | DELTA
+    assert json.loads(encode(decode_server_event(json.dumps(wire)))) == wire
+
+
+@given(st.text(), st.dictionaries(st.text(), JSON, max_size=4))
+def test_unknown_types_survive(name: str, fields: dict[str, Any]) -> None:
+    wire = fields | {"type": f"future.{name}"}
+    event = decode_server_event(json.dumps(wire))
+    assert isinstance(event, UnknownEvent)
+    assert json.loads(encode(event)) == wire
+
+
+def test_unknown_items_and_enumeration_values_survive() -> None:
+    wire = {
+        "type": "response.done",
+        "response": {
+            "id": "r",
+            "status": "postponed",
+            "status_details": None,
+            "output": [
+                {"type": "hologram", "id": "i", "shape": {"sides": 6}},
+                {"type": "message", "role": "oracle", "content": 5},
+                {"type": "message", "role": "assistant", "content": [], "phase": "final_answer"},
+            ],
+        },
+    }
+    event = decode_server_event(json.dumps(wire))
+    assert json.loads(encode(event)) == wire
+    assert not isinstance(event, UnknownEvent)
+    assert isinstance(event.response.output[0], UnknownItem)  # type: ignore[union-attr, index]
+
+
+def test_absent_and_null_are_kept_apart() -> None:
+    wire = {
+        "type": "session.update",
+        "session": {"type": "realtime", "audio": {"input": {"turn_detection": None}}},
+    }
+    event = decode_client_event(json.dumps(wire))
+    audio = RealtimeAudioConfig(input=RealtimeAudioConfigInput(turn_detection=None))
+    assert event == SessionUpdateEvent(session=RealtimeSession(type="realtime", audio=audio))
+    assert event.event_id is UNSET
+    assert json.loads(encode(event)) == wire
+
+
+def test_a_whole_number_serves_for_a_float() -> None:
+    vad = {"type": "server_vad", "threshold": 1}
+    wire = {"type": "session.update", "session": {"audio": {"input": {"turn_detection": vad}}}}
+    assert json.loads(encode(decode_client_event(json.dumps(wire)))) == wire
+
+
+@pytest.mark.parametrize(
+    "rubbish",
+    [
+        "",
+        "no json",
+        b"\xff\xfe",
+        "null",
+        "[]",
+        '"text"',
+        "{}",
+        '{"type": 5}',
+        '{"type": null}',
+        "[" * 5000,
+        json.dumps(DELTA | {"delta": "@@"}),
+        json.dumps(DELTA | {"delta": "QQ"}),
+        json.dumps(DELTA | {"delta": 5}),
+        json.dumps(DELTA | {"output_index": "0"}),
+        json.dumps(DELTA | {"output_index": True}),
+        json.dumps(DELTA | {"response_id": None}),
+        json.dumps({"type": "response.done"}),
+        json.dumps({"type": "response.done", "response": []}),
+        json.dumps({"type": "response.done", "response": {"output": "abc"}}),
+        json.dumps({"type": "response.done", "response": {"output": [{"type": 1}]}}),
+    ],
+)
+def test_the_malformed_is_one_kind_of_error(rubbish: str | bytes) -> None:
+    with pytest.raises(ProtocolError):
+        decode_server_event(rubbish)
+
+
+@given(st.text() | st.binary() | JSON.map(json.dumps))
+def test_nothing_else_is_ever_raised(data: str | bytes) -> None:
+    for decode in (decode_server_event, decode_client_event):
+        with contextlib.suppress(ProtocolError):
+            decode(data)
+
+
+def test_an_error_names_the_field() -> None:
+    with pytest.raises(ProtocolError, match=r"response\.output_audio\.delta: output_index"):
+        decode_server_event(json.dumps(DELTA | {"output_index": "0"}))

@@ -1,0 +1,205 @@
+"""Opening a session with a model: its deadlines on the mock clock, its errors in their words."""
+
+from collections.abc import Awaitable, Callable
+
+import orjson
+import pytest
+import trio
+from trio.testing import MockClock
+from trio_websocket import WebSocketConnection, wrap_server_stream
+
+from agent.errors import ModelError, ModelLost, ModelRefused, ModelUnreachable
+from agent.options import AgentOptions
+from agent.protocol.session import RealtimeSession, TurnDetection
+from agent.streams.model import ANSWER_S, model_address, open_model
+from agent.streams.session_config import session_of
+from tests.fakes.model import ScriptedModel, memory_websocket
+
+SESSION = RealtimeSession(type="realtime")
+CREATED = orjson.dumps({"type": "session.created", "session": {}}).decode()
+Script = Callable[[WebSocketConnection], Awaitable[None]]
+
+
+async def open_against(script: Script) -> ModelError:
+    """The error of opening a session with a server that does this."""
+
+    async def serve(stream: trio.abc.Stream) -> None:
+        async with trio.open_nursery() as nursery:
+            request = await wrap_server_stream(nursery, stream)
+            await script(await request.accept())
+
+    with pytest.RaisesGroup(ModelError, flatten_subgroups=True, allow_unwrapped=True) as caught:
+        async with open_model(memory_websocket(serve), SESSION):
+            raise AssertionError("it opened")
+    found: BaseException = caught.value
+    while isinstance(found, BaseExceptionGroup):
+        found = found.exceptions[0]
+    assert isinstance(found, ModelError)
+    return found
+
+
+def refusal(code: str | None, message: str) -> str:
+    error = {"type": "invalid_request_error", "code": code, "message": message}
+    return orjson.dumps({"type": "error", "error": error}).decode()
+
+
+@pytest.mark.parametrize(
+    ("code", "message", "close_code"),
+    [
+        ("invalid_api_key", "Incorrect API key provided: sk-abc***.", 3000),
+        (None, "Missing bearer or basic authentication in header", 3000),
+        ("invalid_model", 'Model "x" is not supported in realtime mode.', 4000),
+        ("beta_api_shape_disabled", "The Realtime Beta API is no longer supported.", 4000),
+    ],
+)
+async def test_a_refusal_after_101_is_told_in_the_servers_words(
+    code: str | None, message: str, close_code: int, autojump_clock: MockClock
+) -> None:
+    async def script(websocket: WebSocketConnection) -> None:
+        await websocket.send_message(refusal(code, message))
+        await websocket.aclose(close_code, f"invalid_request_error.{code}")
+
+    error = await open_against(script)
+    assert isinstance(error, ModelRefused)
+    assert message in str(error)
+    assert error.code == code
+    assert error.exit_status == 1
+
+
+async def test_a_refused_session_is_told_in_the_servers_words(autojump_clock: MockClock) -> None:
+    async def script(websocket: WebSocketConnection) -> None:
+        await websocket.send_message(CREATED)
+        await websocket.get_message()
+        await websocket.send_message(refusal("unknown_parameter", "Unknown parameter: 'x'."))
+
+    error = await open_against(script)
+    assert isinstance(error, ModelRefused)
+    assert "Unknown parameter: 'x'." in str(error)
+
+
+async def _silent(websocket: WebSocketConnection) -> None:
+    await trio.sleep_forever()
+
+
+async def _silent_after_created(websocket: WebSocketConnection) -> None:
+    await websocket.send_message(CREATED)
+    await trio.sleep_forever()
+
+
+@pytest.mark.parametrize(
+    ("script", "missing"),
+    [(_silent, "session.created"), (_silent_after_created, "session.updated")],
+)
+async def test_each_answer_has_a_deadline(
+    script: Script, missing: str, autojump_clock: MockClock
+) -> None:
+    began = trio.current_time()
+    error = await open_against(script)
+    assert isinstance(error, ModelUnreachable)
+    assert missing in str(error)
+    assert ANSWER_S <= trio.current_time() - began <= ANSWER_S + 5
+
+
+async def _rubbish(websocket: WebSocketConnection) -> None:
+    await websocket.send_message("rubbish")
+    await trio.sleep_forever()
+
+
+async def _gone(websocket: WebSocketConnection) -> None:
+    await websocket.aclose(1011, "overloaded")
+
+
+@pytest.mark.parametrize(
+    ("script", "words"), [(_rubbish, "does not speak the protocol"), (_gone, "overloaded")]
+)
+async def test_other_failures_say_what_happened(
+    script: Script, words: str, autojump_clock: MockClock
+) -> None:
+    error = await open_against(script)
+    assert isinstance(error, ModelUnreachable)
+    assert words in str(error)
+
+
+async def test_the_session_is_asked_for_in_the_ga_shape(autojump_clock: MockClock) -> None:
+    model = ScriptedModel()
+    options = AgentOptions(channel_name="a", temperature=0.8, speed=1.1, voice="voice_123")
+    async with open_model(memory_websocket(model.serve), session_of(options)):
+        [update] = model.of_type("session.update")
+    session = update["session"]
+    assert session["type"] == "realtime"
+    assert session["audio"] == {
+        "input": {
+            "format": {"type": "audio/pcm", "rate": 24000},
+            "transcription": {"model": "gpt-4o-mini-transcribe", "language": "en"},
+            "turn_detection": {
+                "type": "server_vad",
+                "threshold": 0.5,
+                "prefix_padding_ms": 300,
+                "silence_duration_ms": 200,
+            },
+        },
+        "output": {
+            "format": {"type": "audio/pcm", "rate": 24000},
+            "voice": {"id": "voice_123"},
+            "speed": 1.1,
+        },
+    }
+    assert set(session) == {"type", "instructions", "audio"}  # nothing unset, no temperature
+
+
+def test_null_turn_detection_and_transcription_are_said() -> None:
+    options = AgentOptions(channel_name="a", turn_detection=None, transcription_model=None)
+    audio = session_of(options).audio
+    assert audio
+    assert audio.input
+    assert audio.input.turn_detection is None
+    assert audio.input.transcription is None
+    semantic = AgentOptions(channel_name="a", turn_detection=TurnDetection(type="semantic_vad"))
+    assert session_of(semantic).audio.input.turn_detection.type == "semantic_vad"  # type: ignore[union-attr]
+
+
+async def test_the_socket_is_closed_with_1000(autojump_clock: MockClock) -> None:
+    model = ScriptedModel()
+    async with open_model(memory_websocket(model.serve), SESSION):
+        pass
+    assert model.closed_with == 1000
+
+
+async def test_the_end_of_the_connection_is_told_to_both_directions(
+    autojump_clock: MockClock,
+) -> None:
+    model = ScriptedModel()
+    async with open_model(memory_websocket(model.serve), SESSION) as connection:
+        await model.close(1001, "Your session hit the maximum duration of 60 minutes.")
+        with pytest.raises(ModelLost, match="60 minutes"):
+            await connection.receive()
+
+
+@pytest.mark.parametrize(
+    ("base", "auth", "url", "header"),
+    [
+        (
+            "wss://api.openai.com",
+            "bearer",
+            "wss://api.openai.com/v1/realtime?model=m",
+            (b"Authorization", b"Bearer sk-secret"),
+        ),
+        (
+            "wss://r.openai.azure.com/openai/v1/realtime?model=deployed",
+            "api-key",
+            "wss://r.openai.azure.com/openai/v1/realtime?model=deployed",
+            (b"api-key", b"sk-secret"),
+        ),
+        (
+            "ws://127.0.0.1:9/?trace=1",
+            "bearer",
+            "ws://127.0.0.1:9/v1/realtime?trace=1&model=m",
+            (b"Authorization", b"Bearer sk-secret"),
+        ),
+    ],
+)
+def test_addresses(base: str, auth: str, url: str, header: tuple[bytes, bytes]) -> None:
+    address = model_address(base, "m", key="sk-secret", auth=auth)
+    assert (address.url, address.headers) == (url, (header,))
+    assert "secret" not in repr(address)
+    assert "OpenAI-Beta" not in str(address.headers)
