@@ -131,10 +131,8 @@ async def _run_and_sum_up(
     except BaseExceptionGroup as group:
         reason = str(sole_error(group) or reason)
         raise
-    except trio.Cancelled:
-        reason = stop.reason
-        raise
     finally:
+        reason = stop.reason if stop.scope.cancel_called else reason
         tally = call.conversation.tally
         _log.info(
             "call over: %s; %.1f s, %d turns, %d answers, %d interruptions, %d audio drops, "

@@ -78,9 +78,9 @@ def encode(event: RealtimeClientEvent | RealtimeServerEvent | UnknownEvent) -> s
 def to_json(value: Any) -> Any:
     """A value of this package as the JSON value that it stands for."""
     if isinstance(value, Model):
-        fields = _own_fields(type(value))
-        known = {name: getattr(value, name) for name in fields}
-        tags = {tag: getattr(value, tag) for tag in _tags(type(value))}
+        cls: Any = type(value)
+        known = {name: getattr(value, name) for name in _own_fields(cls)}
+        tags = {tag: getattr(value, tag) for tag in _tags(cls)}
         present = {name: to_json(item) for name, item in known.items() if item is not UNSET}
         return tags | present | dict(value.extra)
     if isinstance(value, UnknownEvent | UnknownItem):
@@ -167,11 +167,11 @@ def _is_model(cls: Any) -> bool:
     return isinstance(cls, type) and issubclass(cls, Model)
 
 
-def _model_hook(cls: type[Model], converter: Converter) -> Callable[[Any, Any], Model]:
+def _model_hook(cls: Any, converter: Converter) -> Callable[[Any, Any], Any]:
     known = frozenset((*_own_fields(cls), *_tags(cls)))
     build = make_dict_structure_fn(cls, converter, extra=override(struct_hook=_as_it_is))
 
-    def structure(value: Any, _: Any) -> Model:
+    def structure(value: Any, _: Any) -> Any:
         if not isinstance(value, dict):
             raise TypeError(f"expected an object, not {type(value).__name__}")
         if not known.issuperset(value):
