@@ -34,12 +34,23 @@ export class Call {
     await this.openAudio();
     if (!this.closed) await this.join();
     if (this.closed) return null;
-    const body = { channel_name: this.name, uid: this.agentUid };
-    this.asked = request("start_agent", { body, seconds: START_SECONDS });
+    this.asked = this.ask();
     const answer = await this.asked;
     if (this.left) throw new Error(this.left);
     this.ready = true;
     return answer;
+  }
+
+  /** Asks for an agent, or takes the one that is in the channel already, as after a reload. */
+  async ask() {
+    const { agents } = await request("agents");
+    const agent = agents.find(({ channel_name, state }) => channel_name === this.name && state === "running");
+    if (agent) {
+      this.agentUid = agent.uid;
+      return agent;
+    }
+    const body = { channel_name: this.name, uid: this.agentUid };
+    return request("start_agent", { body, seconds: START_SECONDS });
   }
 
   async openAudio() {

@@ -59,17 +59,18 @@ class ServerProcess:
         return int(status), orjson.loads(body) if body else None
 
 
+def clean_environment() -> dict[str, str]:
+    """Our environment without what would configure a server."""
+    ours = ("OPENAI_", "AGORA_", "REALTIME_", "SERVER_", "LOCAL_", "LOG_", "RTC", "WRITE_")
+    return {name: value for name, value in os.environ.items() if not name.startswith(ours)}
+
+
 @asynccontextmanager
 async def running_server(exit_status: int = 0, **environ: str) -> AsyncIterator[ServerProcess]:
     """A server on a free port, without a key; it is gone when the context exits.
 
     :param exit_status: with which it is to end.
     """
-    inherited = {
-        name: value
-        for name, value in os.environ.items()
-        if not name.startswith(("OPENAI_", "AGORA_", "REALTIME_", "SERVER_", "LOCAL_", "LOG_"))
-    }
     async with trio.open_nursery() as nursery:
         process = await nursery.start(
             partial(
@@ -77,7 +78,7 @@ async def running_server(exit_status: int = 0, **environ: str) -> AsyncIterator[
                 [sys.executable, "-m", "server", "--port", "0"],
                 stdout=subprocess.PIPE,
                 stderr=subprocess.STDOUT,
-                env=inherited | {"LOG_FORMAT": "plain"} | environ,
+                env=clean_environment() | {"LOG_FORMAT": "plain"} | environ,
                 cwd=ROOT,
                 check=False,
             )
