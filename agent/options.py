@@ -112,7 +112,9 @@ def options_from_json(value: Any) -> AgentOptions:
     if not isinstance(value, dict):
         raise OptionsError([("", "expected an object")])
     try:
-        return _CONVERTER.structure(value, AgentOptions)
+        # Empty means unset, here as in the environment: forms send what was not filled in.
+        given = {name: item for name, item in value.items() if item != ""}
+        return _CONVERTER.structure(given, AgentOptions)
     except (BaseValidationError, ValueError, TypeError) as error:
         raise OptionsError(faults(error)) from error
 
