@@ -215,13 +215,15 @@ class Conversation:
         return []
 
     def _on_item_added(self, event: server.ResponseOutputItemAddedEvent) -> list[Action]:
-        if event.item.id:
-            response = self._response(event.response_id)
-            item = response.items.setdefault(event.item.id, Item(event.item.id))
-            item.output_index = event.output_index
-            item.is_message = event.item.type == "message"
-            if response.interrupted and item.is_message:
-                self._to_delete.add(item.id)
+        if not event.item.id:
+            return []
+        response = self._response(event.response_id)
+        is_new = event.item.id not in response.items
+        item = response.items.setdefault(event.item.id, Item(event.item.id))
+        item.output_index = event.output_index
+        item.is_message = event.item.type == "message"
+        if response.interrupted and is_new and item.is_message:
+            self._to_delete.add(item.id)
         return []
 
     def _on_audio(self, event: server.ResponseAudioDeltaEvent) -> list[Action]:

@@ -70,7 +70,7 @@ def test_an_append_says_what_the_general_way_would(audio: bytes) -> None:
     assert decoded == InputAudioBufferAppendEvent(audio=audio)
 
 
-@given(st.dictionaries(st.text(), JSON, max_size=4))
+@given(st.dictionaries(st.text().filter(lambda name: name != "event_id"), JSON, max_size=4))
 def test_unknown_fields_survive(unknown: dict[str, Any]) -> None:
     wire = unknown | DELTA
     assert json.loads(encode(decode_server_event(json.dumps(wire)))) == wire
