@@ -1,0 +1,80 @@
+"""Events on their way to the client."""
+
+import heapq
+from collections.abc import Callable
+from typing import Final, TypeAlias
+
+from attrs import evolve
+
+from agent.embedded.refusals import INVALID_REQUEST, Refusal
+from agent.protocol.server_events import (
+    ConversationItemInputAudioTranscriptionDeltaEvent,
+    RealtimeError,
+    RealtimeErrorEvent,
+    RealtimeServerEvent,
+    ResponseAudioTranscriptDeltaEvent,
+    ResponseTextDeltaEvent,
+)
+
+NewId: TypeAlias = Callable[[str], str]
+"""Makes an id that was never made before, with this prefix."""
+
+_TEXT_DELTAS: Final = (
+    ResponseAudioTranscriptDeltaEvent,
+    ResponseTextDeltaEvent,
+    ConversationItemInputAudioTranscriptionDeltaEvent,
+)
+_OBFUSCATED_TO: Final = 16
+
+
+class Outbox:
+    """Numbers events and keeps them until somebody takes them.
+
+    :param new_id: makes the events' ids.
+    """
+
+    def __init__(self, new_id: NewId) -> None:
+        self._new_id = new_id
+        self._events: list[RealtimeServerEvent] = []
+        self._later: list[tuple[float, int, RealtimeServerEvent]] = []
+        self._count = 0
+
+    @property
+    def due(self) -> float | None:
+        """When the next event of `send_later` is to go, if there is one."""
+        return self._later[0][0] if self._later else None
+
+    def send(self, event: RealtimeServerEvent) -> None:
+        """Put an event at the end."""
+        if isinstance(event, _TEXT_DELTAS):
+            # The service pads text deltas, so that their sizes on the wire tell no words.
+            padding = self._new_id("")[: _OBFUSCATED_TO - len(event.delta or "") % _OBFUSCATED_TO]
+            event = evolve(event, extra={"obfuscation": padding})
+        self._events.append(evolve(event, event_id=self._new_id("event_")))
+
+    def send_later(self, event: RealtimeServerEvent, due: float) -> None:
+        """Put an event at the end once `release` is called at or after `due`."""
+        # The count keeps events of one time in their order; events themselves have none.
+        self._count += 1
+        heapq.heappush(self._later, (due, self._count, event))
+
+    def release(self, now: float) -> None:
+        """Send what was put off until now or before."""
+        while self._later and self._later[0][0] <= now:
+            self.send(heapq.heappop(self._later)[2])
+
+    def refuse(self, refusal: Refusal, event_id: str | None) -> None:
+        """Answer a client's event, by its id, with an error."""
+        error = RealtimeError(
+            type=INVALID_REQUEST,
+            code=refusal.code,
+            message=refusal.message,
+            param=refusal.param,
+            event_id=event_id,
+        )
+        self.send(RealtimeErrorEvent(error=error))
+
+    def drain(self) -> list[RealtimeServerEvent]:
+        """What was put in since the last call, in order."""
+        events, self._events = self._events, []
+        return events
