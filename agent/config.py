@@ -81,14 +81,21 @@ class Settings:
 
 
 def load_settings(
-    environ: Mapping[str, str] = os.environ, dotenv: Path | None = Path(".env")
+    environ: Mapping[str, str] = os.environ,
+    dotenv: Path | None = Path(".env"),
+    *,
+    flags: Mapping[str, str | None] | None = None,
 ) -> Settings:
-    """Settings from the environment, then the `.env` file, then defaults. Empty means unset.
+    """Settings from flags, then the environment, then the `.env` file, then defaults.
 
+    Empty means unset, everywhere.
+
+    :param flags: what the command line says, by the variables' names.
     :raises ConfigError: a value is bad; the text names the variable.
     """
     found = _read_dotenv(dotenv) if dotenv is not None else {}
-    found |= {name: value for name, value in environ.items() if value != ""}
+    for source in (environ, flags or {}):
+        found |= {name: value for name, value in source.items() if value}
     values: dict[str, Any] = {}
     for attribute in fields(Settings):
         name = attribute.name.upper()

@@ -121,9 +121,9 @@ def pieces(text: str) -> list[str]:
 
 def _news(cue: Cue) -> str:
     if cue.said is not None:
-        return f", but I was told that you said: {_quoted(cue.said)}."
+        return f", but I was told that you said: {_quoted(cue.said)}"
     if cue.typed is not None:
-        return f". You wrote: {_quoted(cue.typed)}."
+        return f". You wrote: {_quoted(cue.typed)}"
     if cue.heard is not None:
         return f", but I heard you speak for {cue.heard:.1f} seconds."
     return ", but I can hear that you speak."
@@ -131,17 +131,20 @@ def _news(cue: Cue) -> str:
 
 def _short(cue: Cue, answers: int) -> str:
     if cue.said is not None:
-        return f"You said: {_quoted(cue.said)}."
+        return f"You said: {_quoted(cue.said)}"
     if cue.typed is not None:
-        return f"You wrote: {_quoted(cue.typed)}."
+        return f"You wrote: {_quoted(cue.typed)}"
     if cue.heard is not None:
         return _HEARD[(answers - 1) % len(_HEARD)].format(time=_time(cue.heard))
     return "I am here. Say something, and I will tell you for how long I heard you."
 
 
 def _quoted(text: str) -> str:
+    """The text as the end of a sentence."""
     whole = " ".join(text.split()).rstrip(".")
-    return whole if len(whole) <= MAX_QUOTED else f"{whole[:MAX_QUOTED]}, and so on"
+    if len(whole) > MAX_QUOTED:
+        whole = f"{whole[:MAX_QUOTED]}, and so on"
+    return whole if whole.endswith(("!", "?")) else f"{whole}."
 
 
 def _time(seconds: float) -> str:

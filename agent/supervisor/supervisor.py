@@ -138,6 +138,9 @@ class Supervisor:
         try:
             with agent.scope:
                 fault = await self._live(agent, options, task_status)
+        except* OSError as group:  # no process or no pipe can be made on this machine
+            fault = StartFailed(f"it could not be launched: {group.exceptions[0]}")
+            _log.error("%s", fault)
         finally:
             del self._agents[options.channel_name]
             agent.gone.set()

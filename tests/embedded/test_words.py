@@ -32,6 +32,7 @@ def test_times_are_spoken(seconds: float, words: str) -> None:
 
 def test_typed_text_is_said_back() -> None:
     assert spoken_answer(Cue(typed="Good  morning."), 1) == "You wrote: Good morning."
+    assert spoken_answer(Cue(typed="Who are you?"), 1) == "You wrote: Who are you?"
     assert "You wrote: Hi." in spoken_answer(Cue(typed="Hi"), 0)
     assert len(spoken_answer(Cue(typed="x" * 5_000), 0)) < 600
 
