@@ -4,6 +4,8 @@ Every class says with which status `python -m agent` exits. Foreign errors are t
 these once, where the foreign library is called.
 """
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import ClassVar
 
 
@@ -48,6 +50,18 @@ class ChannelError(AgentError):
 
 class RecordingError(ConfigError):
     """A WAV file cannot be read, written or used."""
+
+
+@contextmanager
+def ungrouped() -> Iterator[None]:
+    """Around a nursery: raise an error of ours by itself in place of a group that holds it."""
+    try:
+        yield
+    except BaseExceptionGroup as group:
+        error = sole_error(group)
+        if error is None:
+            raise
+        raise error from group
 
 
 def sole_error(error: BaseException) -> AgentError | None:

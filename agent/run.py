@@ -18,7 +18,7 @@ from agent.config import (
     EMBEDDED_MODEL,
     Settings,
 )
-from agent.errors import ConfigError, sole_error
+from agent.errors import ConfigError, sole_error, ungrouped
 from agent.nurseries import outliving
 from agent.options import AgentOptions
 from agent.rtc.channel import RtcChannel
@@ -66,7 +66,7 @@ async def run_agent(
     stop = stop or Stop()
     run = partial(_run, settings=settings, options=options, recording=recording, on_state=on_state)
     outcome = Outcome(stop.reason)
-    try:
+    with ungrouped():
         async with trio.open_nursery() as guard:
             guard.start_soon(_stop_when_cancelled, stop)
             # From here on there is one way to be cancelled, `stop`: it reaches what waits and
@@ -76,11 +76,6 @@ async def run_agent(
                     with stop.scope:
                         outcome = await run(keeper, stop)
             guard.cancel_scope.cancel()
-    except BaseExceptionGroup as group:
-        error = sole_error(group)
-        if error is None:
-            raise
-        raise error from group
     return Outcome(stop.reason) if stop.scope.cancelled_caught else outcome
 
 

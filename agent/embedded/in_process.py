@@ -21,7 +21,7 @@ async def open_embedded() -> AsyncIterator[WebSocketConnection]:
     No port is opened: nobody else can talk to it.
     """
     ours, theirs = trio.socket.socketpair()
-    async with trio.open_nursery() as nursery, trio.SocketStream(ours) as stream:
+    async with trio.SocketStream(ours) as stream, trio.open_nursery() as nursery:
         nursery.start_soon(partial(serve_stream, trio.SocketStream(theirs), voice=find_voice()))
         yield await wrap_client_stream(
             nursery,

@@ -13,22 +13,19 @@ from urllib.parse import quote, urlsplit
 
 import orjson
 import trio
-from trio_websocket import (
-    ConnectionClosed,
-    ConnectionRejected,
-    HandshakeError,
-    WebSocketConnection,
-    open_websocket_url,
-)
+from trio_websocket import ConnectionClosed, WebSocketConnection
 
 from agent.audio import BYTES_PER_SECOND, SAMPLE_BYTES
 from agent.errors import ChannelError
 from agent.rtc.channel import ChannelEvent, ChannelLost, DataReceived, UserJoined, UserLeft
 from agent.rtc.handover import AudioHandover
+from agent.websocket import Terms, open_websocket
 
 JOIN_S: Final = 10.0
 """The relay is on this machine or near: it answers in milliseconds unless it is overloaded."""
 LEAVE_S: Final = 1.0
+MAX_MESSAGE: Final = 2**20
+"""The relay passes on messages of up to 64 KiB."""
 OUTBOX_S: Final = 2.0
 """Speech that waits for a slow relay at most; what is older is dropped, it would come too late."""
 EVENTS: Final = 256
@@ -49,35 +46,29 @@ async def open_local_channel(
     :param key: the server's key, where it wants one.
     :raises ChannelError: it can't be joined.
     """
+    shown = _shown(base_url)
+    terms = Terms(
+        headers=((b"Authorization", f"Bearer {key}".encode()),) if key else (),
+        connect_s=JOIN_S,
+        close_s=LEAVE_S,
+        max_message=MAX_MESSAGE,
+        queue=16,
+        goodbye="left",
+        unreachable=lambda why: ChannelError(
+            f"the local channel at {shown} can't be reached: {why}"
+        ),
+        refused=lambda status, _: ChannelError(f"{shown} refused: HTTP {status}"),
+    )
     url = f"{base_url.rstrip('/')}/{quote(name, safe='')}?uid={uid}"
-    headers = [(b"Authorization", f"Bearer {key}".encode())] if key else []
-    try:
-        async with open_websocket_url(
-            url,
-            extra_headers=headers,
-            message_queue_size=16,
-            connect_timeout=JOIN_S,
-            disconnect_timeout=LEAVE_S,
-        ) as websocket:
-            # A relay that says nothing of our uid has let us in with the one that we asked for.
-            members = {"uid": uid} | await _join(websocket)
-            channel = LocalChannel(websocket, members, warn_at)
-            async with trio.open_nursery() as nursery:
-                nursery.start_soon(channel.read)
-                nursery.start_soon(channel.write)
-                try:
-                    yield channel
-                finally:
-                    nursery.cancel_scope.cancel()
-                    with trio.move_on_after(LEAVE_S, shield=True):
-                        await websocket.aclose(1000, "left")
-    except ConnectionRejected as error:
-        raise ChannelError(f"{_shown(base_url)} refused: HTTP {error.status_code}") from error
-    except HandshakeError as error:
-        cause = error.__cause__ or error
-        why = str(cause) or type(cause).__name__
-        shown = _shown(base_url)
-        raise ChannelError(f"the local channel at {shown} can't be reached: {why}") from error
+    async with open_websocket(url, terms) as websocket:
+        # A relay that says nothing of our uid has let us in with the one that we asked for.
+        members = {"uid": uid} | await _join(websocket)
+        channel = LocalChannel(websocket, members, warn_at)
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(channel.read)
+            nursery.start_soon(channel.write)
+            yield channel
+            nursery.cancel_scope.cancel()
 
 
 def _shown(url: str) -> str:

@@ -1,7 +1,6 @@
 """The WebSocket to the realtime model: open it, configure the session, read and write events."""
 
 import logging
-import ssl
 from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import Any, Final
@@ -10,13 +9,7 @@ from urllib.parse import parse_qs, quote, urlsplit
 import orjson
 import trio
 from attrs import frozen
-from trio_websocket import (
-    ConnectionClosed,
-    ConnectionRejected,
-    HandshakeError,
-    WebSocketConnection,
-    open_websocket_url,
-)
+from trio_websocket import ConnectionClosed, WebSocketConnection
 
 from agent.errors import ModelLost, ModelRefused, ModelUnreachable
 from agent.protocol import ProtocolError, UnknownEvent, decode_server_event, encode
@@ -28,6 +21,7 @@ from agent.protocol.server_events import (
     SessionUpdatedEvent,
 )
 from agent.protocol.session import RealtimeSession
+from agent.websocket import Terms, open_websocket
 
 CONNECT_S: Final = 15.0
 """TCP, TLS and the upgrade across the world take about a second; three retransmissions more."""
@@ -37,7 +31,6 @@ CLOSE_S: Final = 2.0
 """A closing handshake is one round trip; a person who leaves does not wait for more."""
 MAX_MESSAGE: Final = 16 * 2**20
 """One event; a delta is some 16 KB, and the API takes 15 MiB in the other direction."""
-RECEIVE_BYTES: Final = 2**16
 _CUT: Final = 128
 
 _log = logging.getLogger(__name__)
@@ -91,23 +84,18 @@ async def dial(address: ModelAddress) -> AsyncIterator[WebSocketConnection]:
     :raises ModelUnreachable: it cannot be reached, or took too long.
     :raises ModelRefused: it answered the upgrade with an HTTP status of refusal.
     """
-    try:
-        async with open_websocket_url(
-            address.url,
-            extra_headers=list(address.headers),
-            max_message_size=MAX_MESSAGE,
-            receive_buffer_size=RECEIVE_BYTES,
-            connect_timeout=CONNECT_S,
-            disconnect_timeout=CLOSE_S,
-        ) as websocket:
-            yield websocket
-    except ConnectionRejected as error:
-        words = (error.body or b"").decode(errors="replace").strip()[:500]
-        raise ModelRefused(f"HTTP {error.status_code} {words}".strip()) from error
-    except (HandshakeError, ssl.SSLError) as error:
-        cause = error.__cause__ or error
-        why = str(cause) or type(cause).__name__
-        raise ModelUnreachable(f"the model at {address.shown} can't be reached: {why}") from error
+    terms = Terms(
+        headers=address.headers,
+        connect_s=CONNECT_S,
+        close_s=CLOSE_S,
+        max_message=MAX_MESSAGE,
+        unreachable=lambda why: ModelUnreachable(
+            f"the model at {address.shown} can't be reached: {why}"
+        ),
+        refused=lambda status, body: ModelRefused(f"HTTP {status} {body}".strip()),
+    )
+    async with open_websocket(address.url, terms) as websocket:
+        yield websocket
 
 
 class ModelConnection:

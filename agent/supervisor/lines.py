@@ -1,6 +1,7 @@
 """JSON objects, a line each, over a stream: how a supervisor and its agent speak."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import aclosing
 from typing import Any, Final
 
 import orjson
@@ -18,7 +19,7 @@ async def send_line(stream: trio.abc.SendStream, value: dict[str, Any]) -> None:
     await stream.send_all(orjson.dumps(value) + b"\n")
 
 
-async def text_lines(stream: trio.abc.ReceiveStream, limit: int) -> AsyncIterator[str]:
+async def text_lines(stream: trio.abc.ReceiveStream, limit: int) -> AsyncGenerator[str, None]:
     """The lines of a stream, without their ends, until it ends.
 
     :param limit: bytes of a line; a longer one comes in pieces of that size.
@@ -41,12 +42,13 @@ async def receive_lines(stream: trio.abc.ReceiveStream) -> AsyncIterator[dict[st
     Both sides are ours: a line that is cut short by the other's death is all that can be amiss.
     """
     try:
-        async for line in text_lines(stream, MAX_LINE):
-            try:
-                value = orjson.loads(line)
-            except orjson.JSONDecodeError:
-                return
-            if isinstance(value, dict):
-                yield value
+        async with aclosing(text_lines(stream, MAX_LINE)) as lines:
+            async for line in lines:
+                try:
+                    value = orjson.loads(line)
+                except orjson.JSONDecodeError:
+                    return
+                if isinstance(value, dict):
+                    yield value
     except trio.BrokenResourceError:
         return

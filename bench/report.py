@@ -1,0 +1,121 @@
+"""The table: ours beside bare, and what is aimed at."""
+
+import math
+import os
+import platform
+import statistics
+from collections.abc import Sequence
+from importlib.metadata import version
+from pathlib import Path
+from typing import Final
+
+from attrs import frozen
+
+from bench.measure import Figures
+
+OURS: Final = "ours"
+BARE: Final = "bare-20"
+BARE_SHORT: Final = "bare-10"
+
+
+@frozen
+class Row:
+    """One line of the table: a figure's name, its words, the aim in words."""
+
+    figure: str
+    words: str
+    aim: str = ""
+
+
+ROWS: Final = (
+    Row("cpu", "CPU, s a minute of call", "1.5 or less"),
+    Row("uplink_p50", "uplink p50, ms", "under 12"),
+    Row("uplink_p99", "uplink p99, ms", "under 25"),
+    Row("uplink_lost", "frames that did not arrive", "0"),
+    Row("first_frame", "delta to first frame, ms", "under 1.5"),
+    Row("pss", "memory in a call, PSS MiB", "30 or less"),
+    Row("rss", "memory in a call, RSS MiB"),
+    Row("process_pss", "memory of a supervised agent in a call, PSS MiB", "30 or less"),
+    Row("not_needed", "of quart, hypercorn, numpy: loaded", "0"),
+    Row("to_update", "cold start to session.update, ms", "400 or less"),
+    Row("to_running", "cold start to ready, ms"),
+    Row("barge_ins", "barge-ins with 10 late deltas"),
+    Row("old_frames", "old 10 ms frames after one, at most", "0"),
+    Row("end_error", "error of audio_end_ms, ms, at most", "10 or less"),
+    Row("many_p99", "{agents} agents at a time: uplink p99, ms", "15 or less (16 on 2 cores)"),
+    Row("many_lost", "{agents} agents: frames that did not arrive", "0"),
+)
+
+
+class Results:
+    """The figures of all runs, by subject."""
+
+    def __init__(self) -> None:
+        self._runs: dict[tuple[str, str], list[float]] = {}
+
+    def add(self, subject: str, figures: Figures) -> None:
+        """Note one run's figures."""
+        for name, value in figures.items():
+            self._runs.setdefault((subject, name), []).append(value)
+
+    def median(self, subject: str, figure: str) -> float | None:
+        """The median of the runs; None where the subject has no such figure."""
+        runs = self._runs.get((subject, figure))
+        return statistics.median(runs) if runs else None
+
+
+def table(results: Results, agents: int) -> str:
+    """The figures that were measured, a line each."""
+    lines = [("", "ours", "bare", "ratio", "bare 10 ms", "aim")]
+    for row in ROWS:
+        ours, bare = results.median(OURS, row.figure), results.median(BARE, row.figure)
+        if ours is None:
+            continue
+        short = results.median(BARE_SHORT, row.figure)
+        ratio = _shown(ours / bare) if bare else ""
+        words = row.words.format(agents=agents)
+        lines.append((words, _shown(ours), _shown(bare), ratio, _shown(short), row.aim))
+    return _aligned(lines)
+
+
+def machine() -> str:
+    """What this ran on, in one line."""
+    packages = ", ".join(
+        f"{name} {version(name)}" for name in ("trio", "trio-websocket", "orjson", "cattrs")
+    )
+    load = os.getloadavg()[0]
+    return (
+        f"{_cores()} cores ({_cpu()}), {platform.system()} {platform.machine()}, load {load:.1f}; "
+        f"{platform.python_implementation()} {platform.python_version()}, {packages}"
+    )
+
+
+def _cores() -> int:
+    affinity = getattr(os, "sched_getaffinity", None)
+    return len(affinity(0)) if affinity else os.cpu_count() or 1
+
+
+def _cpu() -> str:
+    try:
+        lines = Path("/proc/cpuinfo").read_text("utf-8").splitlines()
+    except OSError:
+        return platform.processor() or "unknown"
+    names = (line.partition(": ")[2] for line in lines if line.startswith("model name"))
+    return next(names, "unknown")
+
+
+def _shown(value: float | None) -> str:
+    if value is None or math.isnan(value):
+        return ""
+    return f"{value:.0f}" if value == int(value) or value >= 100 else f"{value:.2f}"
+
+
+def _aligned(lines: Sequence[tuple[str, ...]]) -> str:
+    widths = [max(len(line[at]) for line in lines) for at in range(len(lines[0]))]
+    return "\n".join(
+        "  ".join(
+            cell.ljust(width) if at in (0, len(line) - 1) else cell.rjust(width)
+            for at, (cell, width) in enumerate(zip(line, widths, strict=True))
+        ).rstrip()
+        for line in lines
+    )

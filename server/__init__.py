@@ -1,0 +1,1 @@
+"""The HTTP server: starts and stops agents, hosts the local channels, the page and a model."""

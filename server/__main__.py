@@ -1,0 +1,67 @@
+"""`python -m server`: the HTTP server, the page, the local channels and a model of its own."""
+
+from agent.signals import hold_signals
+
+if __name__ == "__main__":
+    hold_signals()
+
+import argparse
+import secrets
+import sys
+from collections.abc import Sequence
+from typing import NoReturn
+
+import trio
+
+from agent.config import load_settings
+from agent.errors import AgentError, ConfigError, sole_error
+from agent.log import setup_logging
+from server.auth import Keys
+from server.listening import open_listener
+from server.routes.realtime import check_installed
+from server.run import Start, run
+
+
+def main(arguments: Sequence[str] | None = None) -> NoReturn:
+    """Serve until stopped. Exit status: 0 stopped, 1 failed, 2 bad configuration."""
+    hold_signals()
+    given = _parser().parse_args(arguments)
+    try:
+        start = _prepare(given)
+    except ConfigError as error:
+        _exit_with(error)
+    try:
+        trio.run(run, start)
+    except (AgentError, BaseExceptionGroup) as caught:
+        fault = sole_error(caught)
+        if fault is None:
+            raise
+        _exit_with(fault)
+    sys.exit(0)
+
+
+def _prepare(given: argparse.Namespace) -> Start:
+    settings = load_settings(flags={"SERVER_HOST": given.host, "SERVER_PORT": given.port})
+    setup_logging(settings.log_level, settings.log_format)
+    own_key = secrets.token_urlsafe(32)
+    keys = Keys(settings, own_key)
+    if settings.embedded:
+        check_installed()
+    listener = open_listener(settings.server_host, settings.server_port, has_keys=keys.needed)
+    return Start(settings, keys, own_key, listener)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m server", description=__doc__)
+    parser.add_argument("--host", help="where to listen (SERVER_HOST, 127.0.0.1)")
+    parser.add_argument("--port", help="the port; 0 for any that is free (SERVER_PORT, 8080)")
+    return parser
+
+
+def _exit_with(error: AgentError) -> NoReturn:
+    print(f"error: {error}", file=sys.stderr)
+    sys.exit(error.exit_status)
+
+
+if __name__ == "__main__":
+    main()

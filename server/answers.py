@@ -1,0 +1,66 @@
+"""What every answer has in common: errors as JSON with a stable `code`, and security headers.
+
+`{"error": text for people, "code": word for programs}`, and `details` where a request is at fault.
+"""
+
+from collections.abc import Sequence
+from typing import Final
+
+import orjson
+from quart import Quart, Response
+from werkzeug.exceptions import HTTPException, InternalServerError
+
+JSON: Final = "application/json"
+# The page is all of one origin; the channel's WebSocket is too, but browsers differ in whether
+# 'self' covers ws: and wss:.
+_HEADERS: Final = {
+    "Content-Security-Policy": (
+        "default-src 'self'; connect-src 'self' ws: wss:; object-src 'none'; base-uri 'none'; "
+        "form-action 'self'; frame-ancestors 'none'"
+    ),
+    "X-Content-Type-Options": "nosniff",
+    "Referrer-Policy": "no-referrer",
+}
+
+
+def answer(body: object, status: int = 200) -> Response:
+    """JSON; never cached, since it tells how things are now."""
+    response = Response(orjson.dumps(body), status, content_type=JSON)
+    response.headers["Cache-Control"] = "no-store"
+    return response
+
+
+def failure(status: int, code: str, error: str) -> Response:
+    """An error's answer."""
+    return answer({"error": error, "code": code}, status)
+
+
+def bad_request(details: Sequence[tuple[str, str]]) -> Response:
+    """The answer to a body that is at fault in these places: (path, message) pairs."""
+    faults = [{"path": path, "message": message} for path, message in details]
+    body = {"error": "Invalid request data", "code": "invalid_request", "details": faults}
+    return answer(body, 400)
+
+
+def dress(app: Quart) -> None:
+    """Make the app answer every error in JSON, and with the security headers whatever it is."""
+    app.register_error_handler(HTTPException, _http_error)
+    app.after_request(_add_headers)
+
+
+async def _http_error(error: HTTPException) -> Response | HTTPException:
+    status = error.code
+    if status is None or status < 400:
+        return error  # a redirect
+    name = "Internal server error" if isinstance(error, InternalServerError) else error.name
+    response = failure(status, error.name.lower().replace(" ", "_"), name)
+    for header, value in error.get_headers():
+        if header not in ("Content-Type", "Content-Length"):
+            response.headers[header] = value  # Allow, Retry-After
+    return response
+
+
+async def _add_headers(response: Response) -> Response:
+    for header, value in _HEADERS.items():
+        response.headers.setdefault(header, value)
+    return response

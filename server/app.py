@@ -1,0 +1,66 @@
+"""The application: what a request meets, from the guard to its route."""
+
+import random
+from typing import Final
+
+import trio
+from quart_trio import QuartTrio
+
+from agent.config import Settings
+from agent.options import MAX_UID
+from server.answers import dress
+from server.auth import Keys
+from server.bodies import BODY_BYTES
+from server.channels import Relay
+from server.guard import guard
+from server.routes.agents import Agents, agent_routes
+from server.routes.channels import channel_routes
+from server.routes.pages import page_routes
+from server.routes.realtime import realtime_routes
+from server.stages import Stages
+from server.websockets import Websocket, WebsocketConnection
+
+# A body of 64 KiB that takes longer than this comes from nobody who means well.
+_BODY_S: Final = 20
+
+
+class App(QuartTrio):
+    """Quart on Trio, with WebSockets of our own."""
+
+    asgi_websocket_class = WebsocketConnection
+    websocket_class = Websocket
+
+
+def create_app(
+    settings: Settings,
+    agents: Agents,
+    *,
+    keys: Keys,
+    relay: Relay | None = None,
+    stages: Stages | None = None,
+) -> App:
+    """The application, without a server or a supervisor of its own.
+
+    :param settings: the operator's, which tell what model is in use.
+    :param agents: the supervisor.
+    :param relay: the local channels.
+    :param stages: set by the owner when the server stops.
+    """
+    # No static route of Quart's own: that would answer for files outside of /web/.
+    app = App(__name__, static_folder=None)
+    app.config["MAX_CONTENT_LENGTH"] = BODY_BYTES
+    app.config["BODY_TIMEOUT"] = _BODY_S
+    app.url_map.merge_slashes = False  # a redirect would lose a WebSocket
+    stages = stages or Stages()
+    dress(app)
+    guard(app, keys, stages)
+    app.register_blueprint(page_routes())
+    app.register_blueprint(agent_routes(settings, agents))
+    app.register_blueprint(channel_routes(relay or make_relay()))
+    app.register_blueprint(realtime_routes(stages))
+    return app
+
+
+def make_relay() -> Relay:
+    """The local channels, with Trio's clock and random uids."""
+    return Relay(lambda: random.randint(1, MAX_UID), trio.current_time)

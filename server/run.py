@@ -1,0 +1,81 @@
+"""One server from start to end: the nursery that owns its supervisor, connections and signals."""
+
+import logging
+import socket
+
+import trio
+from attrs import evolve, frozen
+
+from agent.config import EMBEDDED_MODEL, Settings
+from agent.signals import stop_on_signals
+from agent.supervisor.supervisor import open_supervisor
+from server.app import create_app, make_relay
+from server.auth import Keys
+from server.listening import authority
+from server.serving import open_server
+from server.stages import Stages
+
+_log = logging.getLogger("server")
+
+
+@frozen
+class Start:
+    """All that a server is started with.
+
+    :ivar own_key: what the server's own agents call it with; `keys` admits it.
+    :ivar listener: listens already; `run` closes it.
+    """
+
+    settings: Settings
+    keys: Keys
+    own_key: str
+    listener: socket.socket
+
+
+async def run(start: Start) -> None:
+    """Serve until SIGINT or SIGTERM, then stop the agents, then close what is open."""
+    relay, stages = make_relay(), Stages()
+
+    def stop(reason: str) -> None:
+        _log.info("%s: the agents leave first", reason)
+        stages.stopping.set()
+
+    async with trio.open_nursery() as nursery:
+        await nursery.start(stop_on_signals, stop)
+        # The server outlives the agents: the channels that they leave are on it.
+        async with open_server(start.listener) as server:
+            async with open_supervisor(settings_of_agents(start)) as supervisor:
+                app = create_app(
+                    start.settings, supervisor, keys=start.keys, relay=relay, stages=stages
+                )
+                server.start(app)
+                _say_ready(start)
+                await stages.stopping.wait()
+            stages.closing.set()
+            relay.close()
+        nursery.cancel_scope.cancel()
+    _log.info("stopped")
+
+
+def settings_of_agents(start: Start) -> Settings:
+    """What the agents of this server are started with: its channels, and its model if embedded."""
+    settings, here = start.settings, authority(start.listener)
+    if settings.local_channel_url is None:
+        own_channels = f"ws://{here}/channels"
+        settings = evolve(settings, local_channel_url=own_channels, server_api_key=start.own_key)
+    if start.settings.embedded:
+        settings = evolve(
+            settings,
+            realtime_api_base_uri=f"ws://{here}/v1/realtime",
+            realtime_api_auth="bearer",
+            openai_model=EMBEDDED_MODEL,
+            openai_api_key=start.own_key,
+        )
+    return settings
+
+
+def _say_ready(start: Start) -> None:
+    model = start.settings.openai_model
+    if start.settings.embedded:
+        model = f"{EMBEDDED_MODEL}, a demo that needs no key; for a real one set OPENAI_API_KEY"
+    _log.info("ready: open http://%s/ (model: %s)", authority(start.listener), model)

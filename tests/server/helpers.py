@@ -1,0 +1,168 @@
+"""What the server's tests share: a supervisor without processes, and a real server on loopback."""
+
+import socket
+from collections.abc import AsyncIterator
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from typing import Any
+
+import orjson
+import trio
+from attrs import evolve
+from quart_trio import QuartTrio
+from trio_websocket import WebSocketConnection, wrap_client_stream
+
+from agent.config import Settings
+from agent.errors import AgentError
+from agent.options import AgentOptions
+from agent.supervisor.supervisor import AgentInfo, AlreadyRunning, NotRunning
+from server.app import create_app, make_relay
+from server.auth import Keys
+from server.channels import Relay
+from server.listening import authority, open_listener
+from server.serving import open_server
+from server.stages import Stages
+
+OWN_KEY = "the-server's-own"
+LIMIT_S = 20
+"""For what would never happen: no test waits for it to pass."""
+
+
+class FakeAgents:
+    """A supervisor's surface; agents are in their channels at once.
+
+    :ivar fault: raised by the next start.
+    """
+
+    def __init__(self) -> None:
+        self.fault: AgentError | None = None
+        self.started: list[AgentOptions] = []
+        self._infos: dict[str, AgentInfo] = {}
+
+    def agents(self) -> list[AgentInfo]:
+        return list(self._infos.values())
+
+    async def start(self, options: AgentOptions) -> AgentInfo:
+        await trio.lowlevel.checkpoint()
+        if self.fault is not None:
+            raise self.fault
+        if options.channel_name in self._infos:
+            raise AlreadyRunning("it runs")
+        self.started.append(options)
+        info = AgentInfo(
+            channel_name=options.channel_name,
+            uid=options.uid,
+            state="running",
+            pid=4711,
+            started_at=1_700_000_000.5,
+            model=options.model or "a-model",
+            embedded=False,
+        )
+        self._infos[options.channel_name] = info
+        return info
+
+    async def stop(self, channel_name: str) -> AgentInfo:
+        await trio.lowlevel.checkpoint()
+        if channel_name not in self._infos:
+            raise NotRunning("it does not run")
+        return evolve(self._infos.pop(channel_name), state="stopping")
+
+
+def make_app(
+    settings: Settings | None = None,
+    agents: FakeAgents | None = None,
+    *,
+    relay: Relay | None = None,
+    stages: Stages | None = None,
+) -> QuartTrio:
+    """The application with nothing around it."""
+    settings = settings or Settings(openai_api_key="a-key", openai_model="a-model")
+    keys = Keys(settings, OWN_KEY)
+    return create_app(settings, agents or FakeAgents(), keys=keys, relay=relay, stages=stages)
+
+
+@asynccontextmanager
+async def open_websocket(
+    stream: trio.SocketStream, here: str, path: str, **options: Any
+) -> AsyncIterator[WebSocketConnection]:
+    """A WebSocket over a stream, which is closed at the end.
+
+    trio-websocket leaves its own to the garbage collector where the server closes first.
+    """
+    async with stream, trio.open_nursery() as nursery:
+        websocket = await wrap_client_stream(nursery, stream, here, path, **options)
+        yield websocket
+        await websocket.aclose()
+        nursery.cancel_scope.cancel()
+
+
+class Served:
+    """A server that runs.
+
+    :ivar here: its host:port.
+    """
+
+    def __init__(self, here: str, relay: Relay, stages: Stages) -> None:
+        self.here, self.relay, self.stages = here, relay, stages
+
+    def join(
+        self, channel: str, uid: int | str = "", **options: Any
+    ) -> AbstractAsyncContextManager[WebSocketConnection]:
+        """A WebSocket to a channel."""
+        return self.open(f"/channels/{channel}?uid={uid}", **options)
+
+    @asynccontextmanager
+    async def open(self, path: str, **options: Any) -> AsyncIterator[WebSocketConnection]:
+        """A WebSocket to a path."""
+        stream = await self.connect(receive_buffer=2**20)
+        async with open_websocket(stream, self.here, path, **options) as websocket:
+            yield websocket
+
+    async def connect(self, receive_buffer: int = 4096) -> trio.SocketStream:
+        """A bare connection, whose system takes little that its program does not read."""
+        host, port = self.here.rsplit(":", 1)
+        sock = trio.socket.socket()
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer)
+        await sock.connect((host, int(port)))
+        return trio.SocketStream(sock)
+
+    def close_channels(self) -> None:
+        """What happens when the agents are gone."""
+        self.stages.closing.set()
+        self.relay.close()
+
+
+@asynccontextmanager
+async def serving(settings: Settings | None = None) -> AsyncIterator[Served]:
+    """A real server of the application, on loopback."""
+    relay, stages = make_relay(), Stages()
+    app = make_app(settings, relay=relay, stages=stages)
+    listener = open_listener("127.0.0.1", 0, has_keys=False)
+    with trio.fail_after(LIMIT_S):
+        async with open_server(listener) as server:
+            server.start(app)
+            served = Served(authority(listener), relay, stages)
+            yield served
+            served.close_channels()
+
+
+HANDSHAKE = (
+    "GET {path} HTTP/1.1\r\nHost: {here}\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+    "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n{more}\r\n"
+)
+
+
+async def shake_hands(stream: trio.SocketStream, served: Served, path: str, more: str = "") -> str:
+    """A WebSocket's handshake by hand; returns the answer's head. Frames may follow it unread."""
+    request = HANDSHAKE.format(path=path, here=served.here, more=more)
+    await stream.send_all(request.encode())
+    head = b""
+    while not head.endswith(b"\r\n\r\n"):
+        head += await stream.receive_some(1)
+    return head.decode()
+
+
+async def control(websocket: WebSocketConnection) -> dict[str, Any]:
+    """The next message, which is control."""
+    message = orjson.loads(await websocket.get_message())
+    assert isinstance(message, dict)
+    return message
