@@ -97,10 +97,10 @@ async def _run(
 ) -> Outcome:
     name = _model_name(settings, options)
     wanted = open_model(_socket(settings, name), session_of(options))
-    async with outliving(keeper, wanted) as model:
+    joined = _channel(settings, options, recording)
+    async with _tap(settings) as tap, outliving(keeper, wanted) as model:
         _log.info("the model is %s", _in_words(name))
-        joined = _channel(settings, options, recording)
-        async with outliving(keeper, joined) as channel, _tap(settings) as tap:
+        async with outliving(keeper, joined) as channel:
             _log.info("in the channel %s", options.channel_name)
             on_state({"state": "running", "model": name, "embedded": name == EMBEDDED_MODEL})
             call = Call(
@@ -198,10 +198,6 @@ async def _tap(settings: Settings) -> AsyncIterator[Tap]:
     if not settings.write_agent_pcm:
         yield Tap()
         return
-    try:
-        recorder = open_recorder(Path(), datetime.now())  # noqa: DTZ005 (names in local time)
-        async with recorder as tap:
-            _log.info("recording to %s", " and ".join(str(path) for path in tap.paths))
-            yield tap
-    except OSError as error:
-        raise ConfigError(f"WRITE_AGENT_PCM: {error}") from error
+    async with open_recorder(Path(), datetime.now()) as tap:  # noqa: DTZ005 (local time in names)
+        _log.info("recording to %s", " and ".join(str(path) for path in tap.paths))
+        yield tap

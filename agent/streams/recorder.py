@@ -1,5 +1,6 @@
 """WRITE_AGENT_PCM: dumps of both directions, written by a thread of their own."""
 
+import errno
 import logging
 import os
 import queue
@@ -12,6 +13,10 @@ from typing import Final
 
 import trio
 
+from agent.errors import ConfigError
+
+MAX_SAME_SECOND: Final = 100
+"""Calls that begin in the same second and directory."""
 QUEUE_LIMIT: Final = 3000
 """Pieces of audio that wait for the disk: about half a minute of both directions."""
 
@@ -35,10 +40,8 @@ class Recorder(Tap):
     """
 
     def __init__(self, directory: Path, started: datetime) -> None:
-        stamp = started.strftime("%Y%m%d_%H%M%S")
-        self.paths = [directory / f"{way}_{stamp}.pcm" for way in ("rtc_to_model", "model_to_rtc")]
         self.dropped = 0
-        self._files = [os.open(path, _FLAGS, 0o600) for path in self.paths]
+        self.paths, self._files = _create_both(directory, started)
         self._queue: queue.Queue[tuple[int, bytes] | None] = queue.Queue(QUEUE_LIMIT)
         self._thread = threading.Thread(target=self._write, name="recorder", daemon=True)
         self._thread.start()
@@ -81,16 +84,33 @@ def _write_all(file: int, pcm: bytes) -> None:
         pcm = pcm[os.write(file, pcm) :]
 
 
-_FLAGS: Final = os.O_WRONLY | os.O_CREAT | os.O_APPEND
+def _create_both(directory: Path, started: datetime) -> tuple[list[Path], list[int]]:
+    """New files; a number is added where another call of the same second has taken the names."""
+    stamp = started.strftime("%Y%m%d_%H%M%S")
+    for addition in ("", *(f"_{number}" for number in range(2, MAX_SAME_SECOND))):
+        ways = ("rtc_to_model", "model_to_rtc")
+        paths = [directory / f"{way}_{stamp}{addition}.pcm" for way in ways]
+        try:
+            first = os.open(paths[0], _FLAGS, 0o600)
+        except FileExistsError:
+            continue
+        return paths, [first, os.open(paths[1], _FLAGS, 0o600)]
+    raise FileExistsError(errno.EEXIST, "too many recordings of this second", str(directory))
+
+
+_FLAGS: Final = os.O_WRONLY | os.O_CREAT | os.O_EXCL
 
 
 @asynccontextmanager
 async def open_recorder(directory: Path, started: datetime) -> AsyncIterator[Recorder]:
     """Record until the context exits, in whatever way; then the files are complete.
 
-    :raises OSError: a file cannot be made.
+    :raises ConfigError: a file cannot be made.
     """
-    recorder = Recorder(directory, started)
+    try:
+        recorder = Recorder(directory, started)
+    except OSError as error:
+        raise ConfigError(f"WRITE_AGENT_PCM: {error}") from error
     try:
         yield recorder
     finally:

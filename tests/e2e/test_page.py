@@ -82,8 +82,8 @@ def server_url() -> Iterator[str]:
     with subprocess.Popen(
         command, cwd=ROOT, env=environ, stderr=subprocess.PIPE, text=True
     ) as process:
+        assert process.stderr is not None
         try:
-            assert process.stderr is not None
             line = process.stderr.readline()
             found = re.search(r"open (http://\S+?)/? ", line)
             assert found, line + process.stderr.read()
