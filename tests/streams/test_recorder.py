@@ -101,7 +101,7 @@ async def test_no_thread_and_no_file_is_left(tmp_path: Path) -> None:
 
 
 async def test_a_directory_that_cannot_be_written_is_an_error(tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match="WRITE_AGENT_PCM: .*No such file"):
+    with pytest.raises(ConfigError, match=r"WRITE_AGENT_PCM: .*No such file"):
         async with open_recorder(tmp_path / "none", STARTED):
             raise AssertionError("it began")
 
