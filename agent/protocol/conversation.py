@@ -10,19 +10,17 @@ The rules:
 - An interruption (the person speaks, types, or the program wants silence) marks every response
   that is open or still being played. Nothing that comes for a marked response is played or
   published any more, however late it comes.
-- For each spoken item of a marked response the server is told once what was heard of it:
-  `conversation.item.truncate` with the milliseconds played, `conversation.item.delete` when
-  nothing was heard, nothing when all was. A delete waits until the server has finished the item.
+- The server is told once what was heard of each spoken item of a marked response; see corrections.
 - `response.cancel` is sent only where the server does not cancel by itself.
 
 There is no clock, no socket and no Trio here.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from itertools import count
 from typing import Any, Final
 
-from attrs import define, field
+from attrs import Factory, define, field
 
 from agent.protocol import server_events as server
 from agent.protocol.actions import (
@@ -33,20 +31,17 @@ from agent.protocol.actions import (
     Fail,
     Heard,
     Play,
-    Publish,
     Send,
     StopPlayout,
     Warn,
 )
-from agent.protocol.base import UNSET, Maybe
 from agent.protocol.client_events import (
     ConversationItemCreateEvent,
-    ConversationItemDeleteEvent,
-    ConversationItemTruncateEvent,
     ResponseCancelEvent,
     ResponseCreateEvent,
 )
 from agent.protocol.codec import UnknownEvent
+from agent.protocol.corrections import Corrections
 from agent.protocol.faults import Severity, severity
 from agent.protocol.items import (
     Content,
@@ -54,8 +49,8 @@ from agent.protocol.items import (
 )
 from agent.protocol.responses import Item, Part, Response, by_key
 from agent.protocol.session import RealtimeResponseCreateParams, TurnDetection
+from agent.protocol.transcripts import heard, said, turn_begun
 
-SAMPLES_PER_MS: Final = 24
 SAMPLE_BYTES: Final = 2
 _KEPT_RESPONSES: Final = 16
 """Ended responses that are remembered: more than playout can still hold."""
@@ -83,11 +78,13 @@ class Conversation:
     person_speaks: bool = False
     _responses: dict[str, Response] = field(factory=dict)
     _interrupted: set[str] = field(factory=set)
-    _to_delete: set[str] = field(factory=set)
     _asked: str | None = None
     _last_create: ResponseCreateEvent | None = None
     _waiting: RealtimeResponseCreateParams | None = None
-    _ids: Iterable[int] = field(factory=lambda: count(1))
+    _ids: Iterator[int] = field(factory=lambda: count(1))
+    _corrections: Corrections = field(
+        init=False, default=Factory(lambda self: Corrections(self._new_id), takes_self=True)
+    )
 
     @property
     def busy(self) -> bool:
@@ -111,12 +108,12 @@ class Conversation:
 
         :param reports: one for each part that was queued or playing, in playing order.
         """
-        heard = by_key(reports)
+        reported = by_key(reports)
         marked = [
             response
             for response in self._responses.values()
             if not response.interrupted
-            and (response.open or any(key.response_id == response.id for key in heard))
+            and (response.open or any(key.response_id == response.id for key in reported))
         ]
         self.tally.interruptions += bool(marked)
         actions: list[Action] = []
@@ -126,7 +123,7 @@ class Conversation:
             if response.open and not self._server_cancels(cause):
                 actions.append(Send(ResponseCancelEvent(response_id=response.id)))
             for item in response.messages():
-                actions += self._tell_what_was_heard(item, heard)
+                actions += self._corrections.interrupted(item, reported)
         return actions
 
     def user_text(self, text: str) -> list[Action]:
@@ -154,15 +151,7 @@ class Conversation:
 
     def _on_speech_started(self, event: server.InputAudioBufferSpeechStartedEvent) -> list[Action]:
         self.person_speaks = True
-        # The turn's place among the others: its words may come only after the answer's.
-        begun = _publish(
-            "conversation.item.input_audio_transcription.delta",
-            event.event_id,
-            item_id=event.item_id,
-            content_index=0,
-            delta="",
-        )
-        return [StopPlayout(Cause.SPEECH), begun]
+        return [StopPlayout(Cause.SPEECH), turn_begun(event.item_id, event.event_id)]
 
     def _on_speech_stopped(self, _: server.InputAudioBufferSpeechStoppedEvent) -> list[Action]:
         self.person_speaks = False
@@ -176,28 +165,14 @@ class Conversation:
     def _on_input_transcript_delta(
         self, event: server.ConversationItemInputAudioTranscriptionDeltaEvent
     ) -> list[Action]:
-        return [
-            _publish(
-                event.type,
-                event.event_id,
-                item_id=event.item_id,
-                content_index=event.content_index or 0,
-                delta=event.delta or "",
-            )
-        ]
+        where = event.item_id, event.content_index or 0
+        return [heard("delta", *where, event.delta or "", event.event_id)]
 
     def _on_input_transcript(
         self, event: server.ConversationItemInputAudioTranscriptionCompletedEvent
     ) -> list[Action]:
-        return [
-            _publish(
-                event.type,
-                event.event_id,
-                item_id=event.item_id,
-                content_index=event.content_index,
-                transcript=event.transcript,
-            )
-        ]
+        where = event.item_id, event.content_index
+        return [heard("completed", *where, event.transcript, event.event_id)]
 
     def _on_input_transcript_failed(
         self, event: server.ConversationItemInputAudioTranscriptionFailedEvent
@@ -223,12 +198,12 @@ class Conversation:
         item.output_index = event.output_index
         item.is_message = event.item.type == "message"
         if response.interrupted and is_new and item.is_message:
-            self._to_delete.add(item.id)
+            return self._corrections.unheard(item)
         return []
 
     def _on_audio(self, event: server.ResponseAudioDeltaEvent) -> list[Action]:
         part = self._part(event)
-        if part is None:
+        if part is None or self._response(event.response_id).interrupted:
             return []
         part.received += len(event.delta) // SAMPLE_BYTES
         return [Play(part.key, event.delta)]
@@ -242,30 +217,30 @@ class Conversation:
         if part is None:
             return []
         part.words.append((part.received, event.delta))
-        return [_publish_answer(event, "delta", event.delta)]
+        return [said("delta", event, event.delta)]
 
     def _on_words_done(self, event: server.ResponseAudioTranscriptDoneEvent) -> list[Action]:
         if self._part(event) is None:
             return []
-        return [_publish_answer(event, "done", event.transcript)]
+        return [said("done", event, event.transcript)]
 
     def _on_text(self, event: server.ResponseTextDeltaEvent) -> list[Action]:
         part = self._part(event)
         if part is None:
             return []
         part.is_text = True
-        return [_publish_answer(event, "delta", event.delta)]
+        return [said("delta", event, event.delta)]
 
     def _on_text_done(self, event: server.ResponseTextDoneEvent) -> list[Action]:
         part = self._part(event)
-        return [_publish_answer(event, "done", event.text)] if part else []
+        return [said("done", event, event.text)] if part else []
 
     def _on_item_done(self, event: server.ResponseOutputItemDoneEvent) -> list[Action]:
         item = self._response(event.response_id).items.get(event.item.id or "")
         if item is None:
             return []
         item.done = True
-        return self._delete_if_unheard(item)
+        return self._corrections.item_done(item)
 
     def _on_response_done(self, event: server.ResponseDoneEvent) -> list[Action]:
         if not event.response.id:
@@ -277,7 +252,7 @@ class Conversation:
         actions: list[Action] = [EndOfResponse(response.id)]
         for item in response.messages():
             item.done = True
-            actions += self._delete_if_unheard(item)
+            actions += self._corrections.item_done(item)
         return [*actions, *_complaints(event), *self._create_when_possible()]
 
     # -- errors ----------------------------------------------------------------------------
@@ -330,74 +305,13 @@ class Conversation:
             and detection.interrupt_response is not False
         )
 
-    def _tell_what_was_heard(self, item: Item, heard: dict[Any, Heard]) -> list[Action]:
-        cut = item.cut_at(heard)
-        if cut is None:
-            return []
-        content_index, samples = cut
-        milliseconds = samples // SAMPLES_PER_MS
-        actions: list[Action] = []
-        for part in item.parts.values():
-            if part.key in heard or not part.received:
-                part.cut = True
-                report = heard.get(part.key)
-                actions.append(_publish_cut(part, item, report.played if report else 0))
-        if milliseconds == 0:
-            self._to_delete.add(item.id)
-            return actions + self._delete_if_unheard(item)
-        truncate = ConversationItemTruncateEvent(
-            item_id=item.id,
-            content_index=content_index,
-            audio_end_ms=milliseconds,
-            event_id=self._new_id(),
-        )
-        return [Send(truncate), *actions]
-
-    def _delete_if_unheard(self, item: Item) -> list[Action]:
-        if item.id not in self._to_delete or not item.done:
-            return []
-        self._to_delete.remove(item.id)
-        if any(part.is_text for part in item.parts.values()):
-            return []
-        return [Send(ConversationItemDeleteEvent(item_id=item.id, event_id=self._new_id()))]
-
     def _forget_old_responses(self) -> None:
         ended = [response.id for response in self._responses.values() if not response.open]
         for response_id in ended[:-_KEPT_RESPONSES]:
             del self._responses[response_id]
 
     def _new_id(self) -> str:
-        return f"evt_{next(iter(self._ids))}"
-
-
-def _publish(type_: str, event_id: Maybe[str], **fields: Any) -> Publish:
-    return Publish({"type": type_, "event_id": event_id or "", **fields})
-
-
-def _publish_answer(event: Any, what: str, text: str) -> Publish:
-    # The names on the data channel are those of the beta interface: clients read them.
-    return _publish(
-        f"response.audio_transcript.{what}",
-        event.event_id,
-        response_id=event.response_id,
-        item_id=event.item_id,
-        output_index=event.output_index,
-        content_index=event.content_index,
-        **{"delta" if what == "delta" else "transcript": text},
-    )
-
-
-def _publish_cut(part: Part, item: Item, samples: int) -> Publish:
-    return _publish(
-        "response.audio_transcript.done",
-        UNSET,
-        response_id=part.key.response_id,
-        item_id=item.id,
-        output_index=item.output_index,
-        content_index=part.key.content_index,
-        transcript=part.transcript_until(samples),
-        interrupted=True,
-    )
+        return f"evt_{next(self._ids)}"
 
 
 def _complaints(event: server.ResponseDoneEvent) -> list[Action]:
