@@ -58,6 +58,8 @@ LOOK_EVERY_S: Final = 0.1
 """How often it is looked whether the call is quiet."""
 FILL_MARGIN_MS: Final = 1000
 """Silence that is sent into a gap beyond what the server wants for the end of a turn."""
+SEMANTIC_FILL_MS: Final = 10_000
+"""The same for semantic_vad, which waits for up to 8 seconds where it is least eager."""
 MAX_TEXT: Final = 10_000
 """Characters of a typed message."""
 
@@ -148,7 +150,7 @@ class Call:
 
     def interrupt(self) -> None:
         """Fall silent now, as if the person had spoken."""
-        self._perform([StopPlayout(Cause.PROGRAM)])
+        self._perform(self.conversation.interrupt(Cause.PROGRAM))
 
     # -- tasks -----------------------------------------------------------------------------
 
@@ -317,4 +319,6 @@ class _People:
 def _silence_that_ends_a_turn(detection: TurnDetection | None) -> int:
     if detection is None:
         return 0
+    if detection.type == "semantic_vad":
+        return SEMANTIC_FILL_MS
     return (detection.silence_duration_ms or 0) + FILL_MARGIN_MS

@@ -287,6 +287,36 @@ async def test_a_typed_message_interrupts_and_is_answered(autojump_clock: MockCl
         assert created["item"]["content"] == [{"type": "input_text", "text": "stop it " * 200}]
 
 
+async def test_a_message_typed_in_silence_is_answered(autojump_clock: MockClock) -> None:
+    async with a_call() as call:
+        [chunk] = to_chunks({"type": "text", "text": "hi"}, "m1")
+        call.channel.tell.send_nowait(DataReceived(PERSON, chunk))
+        await call.model.until(lambda: call.model.of_type("response.create"))
+        await call.model.answer(500)
+        await call.channel.until(lambda: call.channel.handed_ms() == 500)
+        assert not call.model.of_type("response.cancel")
+
+
+async def test_an_answer_that_was_asked_for_before_the_person_spoke_is_not_heard(
+    autojump_clock: MockClock,
+) -> None:
+    async with a_call() as call:
+        [chunk] = to_chunks({"type": "text", "text": "hi"}, "m1")
+        call.channel.tell.send_nowait(DataReceived(PERSON, chunk))
+        await call.model.until(lambda: call.model.of_type("response.create"))
+        await call.model.speech_started()
+        await call.model.begin()
+        await call.model.audio(500)
+        await call.model.until(lambda: call.model.of_type("response.cancel"))
+        await trio.sleep(1)
+        assert call.channel.handed_ms() == 0
+        await call.model.end_item(status="incomplete")
+        await call.model.end(status="cancelled")
+        await call.model.speech_stopped()
+        await call.model.answer(300, "resp_2", "item_2")  # to the person's turn
+        await call.channel.until(lambda: call.channel.handed_ms() == 300)
+
+
 async def test_a_greeting_is_asked_for_when_the_person_is_there(autojump_clock: MockClock) -> None:
     async with a_call(evolve(OPTIONS, greeting="Welcome."), person=False) as call:
         await trio.sleep(5)

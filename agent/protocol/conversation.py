@@ -79,6 +79,7 @@ class Conversation:
     _responses: dict[str, Response] = field(factory=dict)
     _interrupted: set[str] = field(factory=set)
     _asked: str | None = None
+    _asked_in_vain: bool = False
     _last_create: ResponseCreateEvent | None = None
     _waiting: RealtimeResponseCreateParams | None = None
     _ids: Iterator[int] = field(factory=lambda: count(1))
@@ -118,10 +119,10 @@ class Conversation:
         self.tally.interruptions += bool(marked)
         actions: list[Action] = []
         for response in marked:
-            response.interrupted = True
-            self._interrupted.add(response.id)
+            self._mark_interrupted(response)
             if response.open and not self._server_cancels(cause):
-                actions.append(Send(ResponseCancelEvent(response_id=response.id)))
+                cancel = ResponseCancelEvent(response_id=response.id, event_id=self._new_id())
+                actions.append(Send(cancel))
             for item in response.messages():
                 actions += self._corrections.interrupted(item, reported)
         return actions
@@ -131,10 +132,15 @@ class Conversation:
         item = RealtimeConversationItemUserMessage(content=(Content(type="input_text", text=text),))
         self.tally.turns += 1
         return [
-            StopPlayout(Cause.TEXT),
+            *self.interrupt(Cause.TEXT),
             Send(ConversationItemCreateEvent(item=item, event_id=self._new_id())),
             *self.request_response(),
         ]
+
+    def interrupt(self, cause: Cause) -> list[Action]:
+        """Fall silent, for this reason; a response that has been asked for is not wanted either."""
+        self._asked_in_vain = self._asked is not None
+        return [StopPlayout(cause)]
 
     def greet(self, words: str) -> list[Action]:
         """Say these words first, without having been spoken to."""
@@ -151,7 +157,7 @@ class Conversation:
 
     def _on_speech_started(self, event: server.InputAudioBufferSpeechStartedEvent) -> list[Action]:
         self.person_speaks = True
-        return [StopPlayout(Cause.SPEECH), turn_begun(event.item_id, event.event_id)]
+        return [*self.interrupt(Cause.SPEECH), turn_begun(event.item_id, event.event_id)]
 
     def _on_speech_stopped(self, _: server.InputAudioBufferSpeechStoppedEvent) -> list[Action]:
         self.person_speaks = False
@@ -160,7 +166,8 @@ class Conversation:
     def _on_committed(self, _: server.InputAudioBufferCommittedEvent) -> list[Action]:
         self.person_speaks = False
         self.tally.turns += 1
-        return []
+        # Where the server answers the turn by itself, what waits follows that answer.
+        return [] if self._server_answers() else self._create_when_possible()
 
     def _on_input_transcript_delta(
         self, event: server.ConversationItemInputAudioTranscriptionDeltaEvent
@@ -182,12 +189,20 @@ class Conversation:
     # -- the model's answer ----------------------------------------------------------------
 
     def _on_response_created(self, event: server.ResponseCreatedEvent) -> list[Action]:
-        self._asked = None
-        if event.response.id:
-            self._forget_old_responses()
-            self._response(event.response.id)
-            self.tally.responses += 1
-        return []
+        in_vain, self._asked, self._asked_in_vain = self._asked_in_vain, None, False
+        if not event.response.id:
+            return []
+        self._forget_old_responses()
+        for other in self._responses.values():
+            other.open = False  # there is one at a time: the end of that one was lost
+        response = self._response(event.response.id)
+        response.open = True
+        self.tally.responses += 1
+        if not in_vain:
+            return []
+        # The server had not begun it when the person did, so it does not cancel it by itself.
+        self._mark_interrupted(response)
+        return [Send(ResponseCancelEvent(response_id=response.id, event_id=self._new_id()))]
 
     def _on_item_added(self, event: server.ResponseOutputItemAddedEvent) -> list[Action]:
         if not event.item.id:
@@ -202,15 +217,17 @@ class Conversation:
         return []
 
     def _on_audio(self, event: server.ResponseAudioDeltaEvent) -> list[Action]:
-        part = self._part(event)
-        if part is None or self._response(event.response_id).interrupted:
+        response, part = self._find(event)
+        if response.interrupted:
             return []
-        part.received += len(event.delta) // SAMPLE_BYTES
-        return [Play(part.key, event.delta)]
+        pcm = event.delta[: len(event.delta) // SAMPLE_BYTES * SAMPLE_BYTES]
+        part.received += len(pcm) // SAMPLE_BYTES
+        return [Play(part.key, pcm)]
 
     def _on_audio_done(self, event: server.ResponseAudioDoneEvent) -> list[Action]:
-        part = self._part(event)
-        return [EndOfAudio(part.key)] if part else []
+        response, part = self._find(event)
+        part.ended = True
+        return [] if response.interrupted else [EndOfAudio(part.key)]
 
     def _on_words(self, event: server.ResponseAudioTranscriptDeltaEvent) -> list[Action]:
         part = self._part(event)
@@ -261,41 +278,60 @@ class Conversation:
         error = event.error
         if severity(error.code) is Severity.FATAL:
             return [Fail(error.message, error.code or None)]
+        follows: list[Action] = []
         create = self._last_create
         if create is not None and error.event_id == create.event_id:
             self._asked = self._last_create = None
+            self._asked_in_vain = False
             if error.code == "conversation_already_has_active_response":
                 # The server began one by itself in the meantime: ours follows its end.
                 self._waiting = self._waiting or create.response or None
+            else:
+                follows = self._create_when_possible()
         if severity(error.code) is Severity.HARMLESS:
-            return []
-        return [Warn(f"the model's server: {error.message} ({error.code or error.type})")]
+            return follows
+        warning = Warn(f"the model's server: {error.message} ({error.code or error.type})")
+        return [warning, *follows]
 
     # -- helpers ---------------------------------------------------------------------------
 
     def _response(self, response_id: str) -> Response:
         known = self._responses.get(response_id)
         if known is None:
+            # Not open: only `response.created` opens one. A late event must not block the next.
             known = Response(response_id, interrupted=response_id in self._interrupted)
             self._responses[response_id] = known
         return known
 
-    def _part(self, event: Any) -> Part | None:
-        """The part that an event of a response is about; None if it is not to be heard any more."""
+    def _mark_interrupted(self, response: Response) -> None:
+        response.interrupted = True
+        self._interrupted.add(response.id)
+
+    def _find(self, event: Any) -> tuple[Response, Part]:
+        """The response and the part that an event is about."""
         response = self._response(event.response_id)
-        part = response.part(event.item_id, event.output_index, event.content_index)
+        return response, response.part(event.item_id, event.output_index, event.content_index)
+
+    def _part(self, event: Any) -> Part | None:
+        """The part that an event is about; None if no more of it is to be told."""
+        response, part = self._find(event)
         return None if response.interrupted and (part.cut or not part.received) else part
 
     def _open(self) -> Response | None:
         return next((r for r in self._responses.values() if r.open), None)
 
     def _create_when_possible(self) -> list[Action]:
-        if self._waiting is None or self._asked is not None or self._open() is not None:
+        occupied = self.person_speaks or self._asked is not None or self._open() is not None
+        if self._waiting is None or occupied:
             return []
         wanted, self._waiting = self._waiting, None
         self._asked = self._new_id()
         self._last_create = ResponseCreateEvent(response=wanted, event_id=self._asked)
         return [Send(self._last_create)]
+
+    def _server_answers(self) -> bool:
+        detection = self.turn_detection
+        return detection is not None and detection.create_response is not False
 
     def _server_cancels(self, cause: Cause) -> bool:
         detection = self.turn_detection

@@ -12,6 +12,7 @@ class Part:
     """One content part.
 
     :ivar received: samples of its audio that have come.
+    :ivar ended: the server has said that no more audio comes.
     :ivar is_text: it is written, not spoken.
     :ivar words: (samples received when they came, text): transcript deltas against audio.
     :ivar cut: the person did not hear all of it, and what was heard has been published.
@@ -19,6 +20,7 @@ class Part:
 
     key: PartKey
     received: int = 0
+    ended: bool = False
     is_text: bool = False
     words: list[tuple[int, str]] = field(factory=list)
     cut: bool = False
@@ -54,7 +56,8 @@ class Item:
             whole = whole and report is None and played > 0
             if played:
                 last = (index, played)
-        return None if whole and self.done else last
+        ended = self.done or all(self.parts[index].ended for index in spoken)
+        return None if spoken and whole and ended else last
 
 
 @define
@@ -66,7 +69,7 @@ class Response:
     """
 
     id: str
-    open: bool = True
+    open: bool = False
     interrupted: bool = False
     items: dict[str, Item] = field(factory=dict)
 

@@ -17,8 +17,8 @@ from agent.protocol.session import RealtimeResponse, RealtimeSession
 class RealtimeError(Model):
     """`event_id` is that of the client's event that caused the error, where one did."""
 
-    type: str
     message: str
+    type: Maybe[str] = UNSET
     code: Maybe[str] = UNSET
     param: Maybe[str] = UNSET
     event_id: Maybe[str] = UNSET

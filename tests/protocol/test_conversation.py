@@ -73,6 +73,60 @@ def test_an_event_of_a_response_that_nobody_announced_is_played() -> None:
     assert isinstance(play, Play)
 
 
+def test_a_late_delta_of_a_part_that_was_heard_whole_is_not_played() -> None:
+    conversation = Conversation(turn_detection=VAD)
+    delta = event("response.output_audio.delta", **about("r"), delta="AAAA" * 640)
+    conversation.receive(event("response.created", response={"id": "r"}))
+    conversation.receive(delta)
+    conversation.receive(event("response.output_audio.done", **about("r")))
+    assert conversation.playout_stopped(Cause.SPEECH, []) == []  # all was heard: nothing is said
+    assert conversation.receive(delta) == []
+
+
+def test_an_interrupted_response_that_was_forgotten_stays_silent() -> None:
+    conversation = Conversation(turn_detection=VAD)
+    delta = event("response.output_audio.delta", **about("r0"), delta="AAAA" * 640)
+    for number in range(40):
+        conversation.receive(event("response.created", response={"id": f"r{number}"}))
+        if number == 0:
+            conversation.receive(delta)
+            conversation.playout_stopped(Cause.SPEECH, [])
+        conversation.receive(event("response.done", response={"id": f"r{number}"}))
+    assert conversation.receive(delta) == []
+    assert not conversation.busy  # a late event opens nothing
+
+
+def test_a_response_whose_end_was_lost_blocks_nothing() -> None:
+    conversation = Conversation(turn_detection=VAD)
+    conversation.receive(event("response.created", response={"id": "r1"}))
+    conversation.receive(event("response.created", response={"id": "r2"}))
+    conversation.receive(event("response.done", response={"id": "r2"}))
+    assert not conversation.busy
+
+
+def test_what_waits_is_asked_for_when_the_request_before_it_is_refused() -> None:
+    conversation = Conversation(turn_detection=VAD)
+    [create] = conversation.request_response()
+    assert isinstance(create, Send)
+    assert conversation.request_response() == []
+    error = {"type": "server_error", "message": "why", "event_id": create.event.event_id}
+    assert sent(conversation.receive(event("error", error=error))) == ["response.create"]
+
+
+def test_nothing_is_asked_for_while_the_person_speaks() -> None:
+    conversation = Conversation(turn_detection=VAD)
+    speech = event("input_audio_buffer.speech_started", audio_start_ms=0, item_id="u")
+    conversation.receive(event("response.created", response={"id": "r"}))
+    assert sent(conversation.user_text("hello")) == ["conversation.item.create"]
+    conversation.receive(speech)
+    assert sent(conversation.receive(event("response.done", response={"id": "r"}))) == []
+    conversation.receive(event("input_audio_buffer.committed", item_id="u"))
+    conversation.receive(event("response.created", response={"id": "r2"}))  # the server's own
+    assert sent(conversation.receive(event("response.done", response={"id": "r2"}))) == [
+        "response.create"
+    ]
+
+
 def test_failures_are_told_apart() -> None:
     conversation = Conversation(turn_detection=VAD)
 
