@@ -19,7 +19,7 @@ from attrs import Attribute, fields
 from agent.config import Settings, load_settings
 from agent.errors import AgentError, ConfigError, sole_error
 from agent.log import setup_logging
-from agent.options import AgentOptions, options_from_json
+from agent.options import AgentOptions, OptionsError, options_from_json
 from agent.run import Recording, run_agent
 from agent.session import Outcome, Stop
 from agent.signals import stop_on_signals
@@ -106,7 +106,14 @@ def _options(given: argparse.Namespace) -> AgentOptions:
     }
     if given.wav_in is not None:
         value.setdefault("channel_name", "recording")
-    return options_from_json(value)
+    try:
+        return options_from_json(value)
+    except OptionsError as error:
+        # By the names that the person typed.
+        faults = [(f"--{path.replace('_', '-')}", words) for path, words in error.faults]
+        if ("--channel-name", "missing") in faults:
+            faults = [("--channel-name", "missing; or name a recording with --wav-in")]
+        raise OptionsError(faults) from error
 
 
 def _value(attribute: "Attribute[Any]", text: str) -> Any:
@@ -127,9 +134,12 @@ def _recording(given: argparse.Namespace) -> Recording | None:
         return None
     from agent.rtc.wav import check_writable, read_wav
 
+    question = read_wav(given.wav_in)
     if given.wav_out is not None:
         check_writable(given.wav_out)
-    return Recording(read_wav(given.wav_in), given.wav_out)
+        if given.wav_out.exists() and given.wav_out.samefile(given.wav_in):
+            raise ConfigError("--wav-out: is the same file as --wav-in")
+    return Recording(question, given.wav_out)
 
 
 if __name__ == "__main__":

@@ -141,6 +141,8 @@ _FOLDED: Final = frozenset(
 
 
 def _refuse_what_is_not_here_yet(settings: Settings) -> None:
+    if settings.rtc == "agora" or (settings.rtc == "auto" and settings.agora_app_id is not None):
+        raise ConfigError("RTC: agora is not in this version yet; set RTC=local")
     if settings.realtime_api_dialect != "ga":
         raise ConfigError("REALTIME_API_DIALECT: beta is not in this version yet; use ga")
     if settings.realtime_api_auth == "basic":

@@ -102,7 +102,8 @@ async def _run(
         _log.info("the model is %s", _in_words(name))
         async with outliving(keeper, joined) as channel:
             _log.info("in the channel %s", options.channel_name)
-            on_state({"state": "running", "model": name, "embedded": name == EMBEDDED_MODEL})
+            embedded = name == EMBEDDED_MODEL
+            on_state({"state": "running", "uid": channel.uid, "model": name, "embedded": embedded})
             call = Call(
                 options,
                 model,
@@ -179,9 +180,6 @@ def _channel(
         from agent.rtc.wav import open_wav_channel
 
         return open_wav_channel(recording.question, recording.answer, warn_at=settings.queue_warn)
-    rtc = options.rtc or settings.rtc
-    if rtc == "agora" or (rtc == "auto" and settings.agora_app_id is not None):
-        raise ConfigError("RTC: agora is not in this version yet; use RTC=local")
     from agent.rtc.local import open_local_channel
 
     return open_local_channel(

@@ -120,8 +120,8 @@ async def _connect(
 
 def _why_not(reader: _Reader, terms: Terms) -> AgentError:
     if reader.rejection is not None:
-        body = (reader.rejection.body or b"").decode(errors="replace").strip()
-        return terms.refused(reader.rejection.status_code, body[:500])
+        body = (reader.rejection.body or b"").decode(errors="replace")[:500]
+        return terms.refused(reader.rejection.status_code, " ".join(body.split()))
     if reader.has_ended:
         return terms.unreachable("it hung up without a WebSocket handshake")
     return terms.unreachable(f"no answer within {terms.connect_s:g} s")

@@ -55,7 +55,7 @@ def create_app(
     dress(app)
     guard(app, keys, stages)
     app.register_blueprint(page_routes())
-    app.register_blueprint(agent_routes(settings, agents))
+    app.register_blueprint(agent_routes(settings, agents, keys))
     app.register_blueprint(channel_routes(relay or make_relay()))
     app.register_blueprint(realtime_routes(stages))
     return app

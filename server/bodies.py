@@ -42,7 +42,8 @@ async def read_options(request: Request) -> AgentOptions:
     """
     body = await _read_object(request)
     # On the command line 0 (any uid) is a good default. A client must know whom to expect.
-    missing = [] if "uid" in body else [("uid", "missing")]
+    # Empty means unset, as it does for all options.
+    missing = [("uid", "missing")] if body.get("uid", "") == "" else []
     try:
         options = options_from_json(body)
     except OptionsError as error:

@@ -54,10 +54,11 @@ class Relay:
         """The uids in a channel, in the order in which they joined."""
         return list(self._channels.get(channel_name, ()))
 
-    def join(self, channel_name: str, uid_text: str | None) -> Member:
+    def join(self, channel_name: str, uid_text: str | None, *, is_agent: bool = False) -> Member:
         """Put a new member in a channel.
 
         :param uid_text: the uid as the client wrote it; None, empty or "0" for any that is free.
+        :param is_agent: it says that it is an agent, which the others are told.
         :raises Goodbye: it may not join.
         """
         self._check_room(channel_name)
@@ -65,10 +66,13 @@ class Relay:
         channel = self._channels.get(channel_name, {})
         if wanted in channel:
             raise Goodbye(UID_TAKEN, f"uid {wanted} is taken in this channel")
-        member = Member(channel_name, wanted or self._free_uid(channel), self._clock)
-        member.give_text(_control("members", uid=member.uid, uids=list(channel)))
-        self._channels.setdefault(channel_name, {})[member.uid] = member
-        self._to_others(member, _control("joined", uid=member.uid))
+        uid = wanted or self._free_uid(channel)
+        member = Member(channel_name, uid, self._clock, is_agent=is_agent)
+        agents = [other.uid for other in channel.values() if other.is_agent]
+        member.give_text(_control("members", uid=uid, uids=list(channel), agents=agents))
+        self._channels.setdefault(channel_name, {})[uid] = member
+        mark = {"agent": True} if is_agent else {}
+        self._to_others(member, _control("joined", uid=uid, **mark))
         _log.info("%s joined", member)
         return member
 

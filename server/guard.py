@@ -8,7 +8,8 @@ from server.answers import failure
 from server.auth import Keys, is_own_host, is_own_page
 from server.stages import Stages
 
-# The page has no key before someone types one into it, and a health probe has none at all.
+# A browser asks for the page without a key, and a health probe has none. The page learns from
+# /healthz that it would need one, which it cannot send, and says so.
 _OPEN: Final = ("/", "/healthz")
 _SAFE: Final = ("GET", "HEAD", "OPTIONS")
 

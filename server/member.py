@@ -27,14 +27,18 @@ class Goodbye(Exception):
 class Member:
     """One WebSocket's place in a channel.
 
+    :ivar is_agent: it says that it is an agent; all others count as people.
     :ivar ignored: what was dropped of what the member sent, by kind.
     :ivar texts: how much more text the member may send.
     :ivar put_out: set when the relay has put the member out; `goodbye` says why.
     """
 
-    def __init__(self, channel_name: str, uid: int, clock: Callable[[], float]) -> None:
+    def __init__(
+        self, channel_name: str, uid: int, clock: Callable[[], float], *, is_agent: bool = False
+    ) -> None:
         self.channel_name = channel_name
         self.uid = uid
+        self.is_agent = is_agent
         self.header = uid.to_bytes(HEADER_BYTES, "big")
         self.outbox = Outbox()
         self.ignored: Counter[str] = Counter()

@@ -37,8 +37,8 @@ _KEEPALIVE: Final = {
 }
 # For requests and WebSockets to end by themselves; on loopback that takes milliseconds.
 GRACE_S: Final = 3.0
-# What escapes from Hypercorn 0.18 when a peer breaks the rules, and would end the whole server:
-# found by sending it mutilated requests and frames.
+# What escapes from Hypercorn 0.18 when a peer breaks the rules: found by sending it mutilated
+# requests and frames.
 _PROTOCOL_ERRORS: Final = (
     h11.ProtocolError,  # a frame that comes before the handshake is answered
     h2.exceptions.H2Error,
@@ -90,8 +90,12 @@ class Server:
         try:
             await TCPServer(app, config, self._context, state, bounded).run()  # type: ignore[arg-type]
         except* _PROTOCOL_ERRORS as errors:
-            # It is that peer's loss alone. At most worth a look where a client does not work.
-            _log.info("a connection was dropped: %r", errors.exceptions)
+            _log.warning("a connection was dropped: %r", errors.exceptions)
+        except* Exception as errors:  # noqa: BLE001
+            # The one blind except of this project. Hypercorn decodes what peers send in many places
+            # without a guard, and no list of what that raises is ever complete: whatever it is, it
+            # must cost one connection and not the server with everybody's calls.
+            _log.error("a connection was dropped", exc_info=errors)
         finally:
             bounded.cut()
 

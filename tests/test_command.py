@@ -78,6 +78,8 @@ class Running:
     def __init__(self, process: trio.Process) -> None:
         self.process = process
         self.err = b""
+        self._ended = trio.Event()
+        self._written = trio.Event()
 
     async def wait(self) -> Ended:
         with trio.fail_after(60):
@@ -85,11 +87,17 @@ class Running:
             await self._ended.wait()
         return Ended(status, "", self.err.decode())
 
+    async def until_written(self, words: bytes) -> None:
+        with trio.fail_after(60):
+            while words not in self.err:
+                self._written = trio.Event()
+                await self._written.wait()
+
     async def collect(self) -> None:
-        self._ended = trio.Event()
         assert self.process.stderr is not None
         async for data in self.process.stderr:
             self.err += data
+            self._written.set()
         self._ended.set()
 
 
@@ -163,19 +171,19 @@ async def test_help_names_every_option(tmp_path: Path) -> None:
 LOBBY = ("--channel-name", "lobby")
 BAD: dict[str, tuple[str, tuple[object, ...], dict[str, str]]] = {
     # what: the words that name the setting; arguments; variables
-    "no channel": ("channel_name", (), {}),
-    "an empty channel": ("channel_name", ("--channel-name", ""), {}),
-    "a bad channel": ("channel_name", ("--channel-name", "a/b"), {}),
-    "uid below 0": ("uid", (*LOBBY, "--uid", "-1"), {}),
-    "uid above 32 bits": ("uid", (*LOBBY, "--uid", 2**32), {}),
-    "uid in letters": ("uid", (*LOBBY, "--uid", "abc"), {}),
+    "no channel": ("--channel-name", (), {}),
+    "an empty channel": ("--channel-name", ("--channel-name", ""), {}),
+    "a bad channel": ("--channel-name", ("--channel-name", "a/b"), {}),
+    "uid below 0": ("--uid", (*LOBBY, "--uid", "-1"), {}),
+    "uid above 32 bits": ("--uid", (*LOBBY, "--uid", 2**32), {}),
+    "uid in letters": ("--uid", (*LOBBY, "--uid", "abc"), {}),
     "an unknown flag": ("--colour", (*LOBBY, "--colour", "red"), {}),
     "a flag cut short": ("--channel", ("--channel", "lobby"), {}),
     "a flag without a value": ("--uid", (*LOBBY, "--uid"), {}),
     "a word too many": ("lobby2", (*LOBBY, "lobby2"), {}),
-    "half an object": ("turn_detection", (*LOBBY, "--turn-detection", "{"), {}),
+    "half an object": ("--turn-detection", (*LOBBY, "--turn-detection", "{"), {}),
     "an unknown detection": (
-        "turn_detection.type",
+        "--turn-detection.type",
         (*LOBBY, "--turn_detection", '{"type": "x"}'),
         {},
     ),
@@ -189,6 +197,7 @@ BAD: dict[str, tuple[str, tuple[object, ...], dict[str, str]]] = {
     "a directory": ("directory", ("--wav-in", "directory"), {}),
     "nowhere to write": ("none/out.wav", ("--wav-in", "in.wav", "--wav-out", "none/out.wav"), {}),
     "a directory to write": ("directory", ("--wav-in", "in.wav", "--wav-out", "directory"), {}),
+    "an answer over the question": ("--wav-out", ("--wav-in", "in.wav", "--wav-out", "in.wav"), {}),
     "an answer to nothing": ("--wav-out", (*LOBBY, "--wav-out", "out.wav"), {}),
 }
 
@@ -210,6 +219,7 @@ async def test_bad_input_is_one_line_that_names_it(what: str, tmp_path: Path) ->
     assert named in line
     assert "hunter2" not in line
     assert not (tmp_path / "out.wav").exists()
+    assert (tmp_path / "in.wav").stat().st_size == 44 + 4800
 
 
 async def test_bad_dotenv(tmp_path: Path) -> None:
@@ -306,7 +316,7 @@ async def test_options_in_either_spelling(dashes: bool, tmp_path: Path) -> None:
     async with serving(model.serve) as url, serving(relay.serve) as channels:
         done = await run(tmp_path, *arguments, **call_at(url, channels))
     assert done.status == 3
-    assert relay.requests[0].path == "/channels/lobby%202?uid=42"
+    assert relay.requests[0].path == "/channels/lobby%202?uid=42&agent=1"
     assert model.requests[0].path == "/v1/realtime?model=gpt%20of%20the%20day"
     (update,) = (event["session"] for event in model.got if event["type"] == "session.update")
     assert update["instructions"] == "5"
@@ -325,7 +335,7 @@ async def test_a_signal_ends_the_call_in_order(
     model, relay = Model(), Relay(PERSON)
     async with serving(model.serve) as url, serving(relay.serve) as channels:
         running = await started(nursery, tmp_path, *LOBBY, **call_at(url, channels))
-        await relay.until(lambda: relay.websocket)
+        await running.until_written(b"in the channel")
         running.process.send_signal(number)
         done = await running.wait()
         await model.until(lambda: model.closed)
@@ -346,7 +356,7 @@ async def test_only_a_second_interrupt_exits_at_once(
     model, relay = ModelThatHoldsTheClose(), Relay(PERSON)
     async with model.serving() as url, serving(relay.serve) as channels:
         running = await started(nursery, tmp_path, *LOBBY, **call_at(url, channels))
-        await relay.until(lambda: relay.websocket)
+        await running.until_written(b"in the channel")
         running.process.send_signal(number)
         await model.until(lambda: model.close_asked)
         running.process.send_signal(number)

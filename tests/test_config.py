@@ -4,6 +4,7 @@ import os
 import re
 import tempfile
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,7 @@ from agent.errors import ConfigError
 
 SPEC: dict[str, tuple[Any, str, Any, str, Any]] = {
     # variable: default; one text and its value; another text and its value
-    "RTC": ("auto", "local", "local", "Agora", "agora"),
+    "RTC": ("auto", "Local", "local", "AUTO", "auto"),
     "AGORA_APP_ID": (None, "app", "app", "other", "other"),
     "AGORA_APP_CERT": (None, "cert", "cert", "other", "other"),
     "LOCAL_CHANNEL_URL": (None, "ws://h:1/c", "ws://h:1/c", "wss://[::1]/c", "wss://[::1]/c"),
@@ -38,7 +39,18 @@ VARIABLES = [*SPEC, "REALTIME_API_DIALECT"]
 
 
 def load(environ: dict[str, str], dotenv: Path | None = None) -> Settings:
-    return load_settings(environ, dotenv)
+    names_agora = "AGORA_APP_ID" in environ
+    with suppress(OSError, TypeError):
+        text = Path(dotenv or "").read_bytes()
+        names_agora |= re.search(rb"^AGORA_APP_ID=.", text, re.MULTILINE) is not None
+    # Agora is in no version yet: its id is taken only where it is not to be used.
+    return load_settings(({"RTC": "local"} if names_agora else {}) | environ, dotenv)
+
+
+@pytest.mark.parametrize("environ", [{"RTC": "agora"}, {"AGORA_APP_ID": "a"}])
+def test_what_is_not_here_yet_is_refused(environ: dict[str, str]) -> None:
+    with pytest.raises(ConfigError, match="RTC: agora is not in this version yet"):
+        load_settings(environ, None)
 
 
 def get(settings: Settings, variable: str) -> Any:

@@ -54,6 +54,10 @@ class RtcChannel(Protocol):
     """A joined channel. No method but `send_data` waits."""
 
     @property
+    def uid(self) -> int:
+        """Our own."""
+
+    @property
     def audio(self) -> AudioHandover:
         """What the person that is listened to says."""
 

@@ -50,7 +50,7 @@ class AudioHandover:
             token.run_sync_soon(self._wake, idempotent=True)
 
     async def receive(self) -> bytes:
-        """The oldest audio, an append's length or more. Cancelled, it loses nothing."""
+        """The oldest audio, of one append's length to two. Cancelled, it loses nothing."""
         # No checkpoint lies between looking and waiting, so that no wake-up is missed.
         while not self._ready:
             self._arrived = trio.Event()
@@ -61,19 +61,24 @@ class AudioHandover:
     def clear(self) -> None:
         """Drop what waits, when another person is listened to from now on."""
         self._ready.clear()
+        self._partial = bytearray()
 
     def _wake(self) -> None:
         self._arrived.set()
 
     def _store(self, pcm: bytes) -> bool:
-        if not self._partial and len(pcm) >= self._append_bytes:
-            self._append(pcm)
-            return True
-        self._partial += pcm
-        if len(self._partial) < self._append_bytes:
-            return False
-        self._append(bytes(self._partial))
-        self._partial.clear()
+        size = self._append_bytes
+        if self._partial or len(pcm) < size:
+            self._partial += pcm
+            if len(self._partial) < size:
+                return False
+            pcm = bytes(self._partial)
+            self._partial = bytearray()
+        # What bounds the queue is its length, so no piece in it may be long.
+        while len(pcm) >= 2 * size:
+            self._append(pcm[:size])
+            pcm = pcm[size:]
+        self._append(pcm)
         return True
 
     def _append(self, pcm: bytes) -> None:

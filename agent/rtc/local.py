@@ -59,7 +59,7 @@ async def open_local_channel(
         ),
         refused=lambda status, _: ChannelError(f"{shown} refused: HTTP {status}"),
     )
-    url = f"{base_url.rstrip('/')}/{quote(name, safe='')}?uid={uid}"
+    url = f"{base_url.rstrip('/')}/{quote(name, safe='')}?uid={uid}&agent=1"
     async with open_websocket(url, terms) as websocket:
         # A relay that says nothing of our uid has let us in with the one that we asked for.
         members = {"uid": uid} | await _join(websocket)
@@ -110,8 +110,9 @@ class LocalChannel:
         self._held = 0
         self._work = trio.Event()
         self._events_in, self.events = trio.open_memory_channel[ChannelEvent](EVENTS)
+        agents = members.get("agents", [])
         for uid in members.get("uids", []):
-            if uid != self.uid:
+            if uid != self.uid and uid not in agents:
                 self._emit(UserJoined(uid))
 
     def listen_to(self, uid: int) -> None:
@@ -181,7 +182,9 @@ class LocalChannel:
         control = _control(message) or {}
         uid = control.get("uid")
         if control.get("control") == "joined" and isinstance(uid, int):
-            self._emit(UserJoined(uid))
+            # Two agents that listened to each other would talk for ever.
+            if control.get("agent") is not True:
+                self._emit(UserJoined(uid))
         elif control.get("control") == "left" and isinstance(uid, int):
             self._emit(UserLeft(uid, str(control.get("reason", ""))))
 

@@ -7,6 +7,7 @@ import struct
 import wave
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from io import BytesIO
 from pathlib import Path
 from typing import Final
 
@@ -25,6 +26,7 @@ from agent.rtc.handover import APPEND_MS, AudioHandover
 
 RECORDED_UID: Final = 1
 """Who the recording is taken to be."""
+AGENT_UID: Final = 2
 
 
 def read_wav(path: Path) -> bytes:
@@ -33,7 +35,7 @@ def read_wav(path: Path) -> bytes:
     :raises RecordingError: it can't be read, is no PCM WAV file, or needs the extra `wav`.
     """
     try:
-        with wave.open(str(path), "rb") as file:
+        with wave.open(BytesIO(_plain(path.read_bytes())), "rb") as file:
             width, channels, rate = file.getsampwidth(), file.getnchannels(), file.getframerate()
             frames = file.readframes(file.getnframes())
     except OSError as error:
@@ -50,6 +52,18 @@ def read_wav(path: Path) -> bytes:
     if (width, channels, rate) == (SAMPLE_BYTES, 1, SAMPLE_RATE):
         return frames
     return _convert(path, frames, width, channels, rate)
+
+
+def _plain(data: bytes) -> bytes:
+    """The file with WAVE_FORMAT_EXTENSIBLE taken for PCM where its subformat says that it is.
+
+    Python's `wave` knows that format from 3.12 on only. Many tools write it for 24 bits or for
+    more than two channels. See Microsoft's "Multiple Channel Audio Data and WAVE Files": the tag
+    is the first field of the chunk `fmt `, the subformat's first two bytes are at offset 24.
+    """
+    tag = data.find(b"fmt ", 12, 4096) + 8
+    is_pcm = data[tag : tag + 2] == b"\xfe\xff" and data[tag + 24 : tag + 26] == b"\x01\x00"
+    return data[:tag] + b"\x01\x00" + data[tag + 2 :] if is_pcm else data
 
 
 def _convert(path: Path, frames: bytes, width: int, channels: int, rate: int) -> bytes:
@@ -108,10 +122,13 @@ def check_writable(path: Path) -> None:
 
     :raises RecordingError: it cannot be written.
     """
+    is_new = not path.exists()
     try:
         path.open("ab").close()
     except OSError as error:
         raise _unwritable(path, error) from error
+    if is_new:
+        path.unlink(missing_ok=True)  # a call that fails leaves no empty file
 
 
 def _write_wav(path: Path, pcm: bytes) -> None:
@@ -136,6 +153,8 @@ class WavChannel:
     What is played is heard as in a real channel: after what is still to be heard, at the earliest
     now; a clear cuts off what has not been heard yet.
     """
+
+    uid: Final = AGENT_UID
 
     def __init__(self, recording: bytes, warn_at: int) -> None:
         self.audio = AudioHandover(warn_at=warn_at)

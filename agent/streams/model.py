@@ -124,12 +124,9 @@ class ModelConnection:
         :raises ModelLost: the connection has ended.
         """
         while True:
-            data = await _receive(self._websocket)
-            try:
-                event = decode_server_event(data)
-            except ProtocolError as error:
+            event = _decoded(await _receive(self._websocket))
+            if event is None:
                 self.malformed += 1
-                _log.warning("a malformed event of the model's was dropped: %s", error)
                 continue
             if isinstance(event, UnknownEvent) and event.type not in self._unknown:
                 self._unknown.add(event.type)
@@ -168,7 +165,7 @@ async def _expect(
     try:
         with trio.fail_after(ANSWER_S):
             while True:
-                event = decode_server_event(await _receive(websocket))
+                event = _decoded(await _receive(websocket))
                 if isinstance(event, wanted):
                     return event
                 if isinstance(event, RealtimeErrorEvent):
@@ -177,12 +174,17 @@ async def _expect(
         raise ModelUnreachable(
             f"the model's server did not send {wanted.type} within {ANSWER_S:g} s"
         ) from None
-    except ProtocolError as error:
-        raise ModelUnreachable(
-            f"the model's server does not speak the protocol: {error}"
-        ) from error
     except ModelLost as error:
         raise ModelUnreachable(f"{error}, before {wanted.type}") from error
+
+
+def _decoded(data: str | bytes) -> RealtimeServerEvent | UnknownEvent | None:
+    """The event; None if it is malformed, which the log tells."""
+    try:
+        return decode_server_event(data)
+    except ProtocolError as error:
+        _log.warning("a malformed event of the model's was dropped: %s", error)
+        return None
 
 
 async def _send(websocket: WebSocketConnection, event: RealtimeClientEvent) -> None:

@@ -64,9 +64,12 @@ class _Agent:
 
     def has_joined(self, state: dict[str, Any]) -> None:
         self.joined = True
+        if self.scope.cancel_called:
+            return  # it is being stopped already
         self.info = evolve(
             self.info,
             state="running",
+            uid=int(state.get("uid", self.info.uid)),
             model=str(state.get("model")),
             embedded=bool(state.get("embedded")) or self.info.embedded,
         )
@@ -83,6 +86,7 @@ class Supervisor:
         self._settings = settings
         self._nursery = nursery
         self._agents: dict[str, _Agent] = {}
+        self._closed = False
 
     def agents(self) -> list[AgentInfo]:
         """All agents, in the order of their start."""
@@ -99,10 +103,12 @@ class Supervisor:
         :raises StartFailed: it ended before.
         """
         name = options.channel_name
+        self._check_open()
         while (former := self._agents.get(name)) is not None:
             if former.info.state != "stopping":
                 raise AlreadyRunning(f"Agent already running for channel: {name}")
             await former.gone.wait()
+            self._check_open()
         agent = _Agent(
             AgentInfo(
                 channel_name=name,
@@ -130,6 +136,16 @@ class Supervisor:
         agent.stop()
         await agent.gone.wait()
         return agent.info
+
+    def close(self) -> None:
+        """Stop all agents, those that are starting too, and start no more."""
+        self._closed = True
+        for agent in self._agents.values():
+            agent.stop()
+
+    def _check_open(self) -> None:
+        if self._closed:
+            raise StartFailed("the server is shutting down")
 
     async def _run(
         self, agent: _Agent, options: AgentOptions, *, task_status: trio.TaskStatus[None]
@@ -166,6 +182,7 @@ class Supervisor:
                         task_status.started()
                     else:
                         why = str(state.get("reason", ""))
+                        agent.info = evolve(agent.info, state="stopping")
             if joining.cancelled_caught:
                 return JoinTimeout(f"it was not in its channel within {JOIN_S:g} s")
             status = await process.exit()
@@ -182,8 +199,12 @@ async def open_supervisor(settings: Settings) -> AsyncIterator[Supervisor]:
     :param settings: what every agent is given.
     """
     async with trio.open_nursery() as nursery:
+        supervisor = Supervisor(settings, nursery)
         try:
-            yield Supervisor(settings, nursery)
+            yield supervisor
         finally:
             # Each process is sent SIGTERM at once and has its own deadline; see open_agent_process.
+            # One that is starting lives in the nursery of its starter, where no cancel of ours
+            # would reach it.
+            supervisor.close()
             nursery.cancel_scope.cancel()

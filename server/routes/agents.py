@@ -10,6 +10,7 @@ from agent.errors import AgentError, ConfigError
 from agent.options import AgentOptions
 from agent.supervisor.supervisor import AgentInfo, AlreadyRunning, JoinTimeout, NotRunning
 from server.answers import answer, bad_request, failure
+from server.auth import Keys
 from server.bodies import BadBody, read_options, read_stop
 
 
@@ -26,7 +27,7 @@ class Agents(Protocol):
         """Return once the agent's process is gone."""
 
 
-def agent_routes(settings: Settings, agents: Agents) -> Blueprint:
+def agent_routes(settings: Settings, agents: Agents, keys: Keys) -> Blueprint:
     """`/start_agent`, `/stop_agent`, `/agents` and `/healthz`."""
     routes = Blueprint("agents", __name__)
     routes.register_error_handler(BadBody, _bad_body)
@@ -53,7 +54,9 @@ def agent_routes(settings: Settings, agents: Agents) -> Blueprint:
     async def healthz() -> Response:
         model = EMBEDDED_MODEL if settings.embedded else settings.openai_model
         health = {"status": "ok", "model": model, "embedded": settings.embedded}
-        return answer(health | {"agents": len(agents.agents())})
+        # Of this very caller: a proxy may add the key for a page, which has none to send.
+        key_needed = not keys.admit(request.headers.get("Authorization"))
+        return answer(health | {"agents": len(agents.agents()), "key_needed": key_needed})
 
     return routes
 

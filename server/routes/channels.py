@@ -9,7 +9,7 @@ from server.websockets import SocketClosed, Websocket, current_websocket
 
 
 def channel_routes(relay: Relay) -> Blueprint:
-    """`/channels/{name}?uid=N`."""
+    """`/channels/{name}?uid=N`, and `&agent=1` where the member is an agent."""
     routes = Blueprint("channels", __name__)
 
     # As a path, so that a name with a slash in it gets a close code and a reason like any bad name.
@@ -18,7 +18,8 @@ def channel_routes(relay: Relay) -> Blueprint:
         socket = current_websocket()
         await socket.accept_messages(MESSAGE_BYTES)
         try:
-            member = relay.join(name, socket.args.get("uid"))
+            is_agent = socket.args.get("agent") == "1"
+            member = relay.join(name, socket.args.get("uid"), is_agent=is_agent)
         except Goodbye as goodbye:
             await socket.finish(goodbye.code, goodbye.reason)
             return

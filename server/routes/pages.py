@@ -39,7 +39,7 @@ async def _file(name: str) -> Response:
         abort(404)
     try:
         data = await trio.Path(path).read_bytes()
-    except (FileNotFoundError, IsADirectoryError, NotADirectoryError):
+    except (OSError, ValueError):  # no such file; a name that is too long, or with a NUL in it
         abort(404)
     response = Response(data, content_type=kind)
     # Asked for again each time and answered 304 by its tag: a page is never half old, half new.

@@ -16,12 +16,16 @@ const STATES = {
   stopping: "Stopping…",
   error: "The call failed",
 };
+const KEY_NEEDED =
+  "This server wants a key, which this page cannot send yet. " +
+  "The page works with a server without keys, or behind a proxy that adds the key.";
 const QUIET_DB = -60; // the foot of the level meters
 const METERS = { mic: byId("mic-level"), agent: byId("agent-level") };
 
 const view = new TranscriptView(byId("transcript"), byId("scroll"));
 let transcript = new Transcript();
 let current = null;
+let locked = false; // the server wants a key
 
 function byId(id) {
   return document.getElementById(id);
@@ -31,7 +35,8 @@ function enter(state) {
   const callable = state === "idle" || state === "error";
   document.body.dataset.state = state;
   byId("status").textContent = STATES[state];
-  byId("start").disabled = byId("channel-name").readOnly = !callable;
+  byId("start").disabled = !callable || locked;
+  byId("channel-name").readOnly = !callable;
   byId("stop").disabled = state !== "starting" && state !== "in-call";
   byId("text").disabled = byId("send").disabled = state !== "in-call";
   if (callable || state === "stopping") for (const meter of Object.values(METERS)) meter.value = 0;
@@ -78,7 +83,7 @@ async function start() {
   try {
     const answer = await call.start();
     if (call !== current || call.closed) return;
-    showModel(answer);
+    if (answer) showModel(answer);
     enter("in-call");
   } catch (error) {
     if (call === current && !call.closed) leave(error.message, true);
@@ -123,9 +128,16 @@ function say() {
   byId("text").value = "";
 }
 
+function lock() {
+  locked = byId("start").disabled = true;
+  notify(KEY_NEEDED, true);
+}
+
 async function showHealth() {
   try {
-    showModel(await request("healthz"));
+    const health = await request("healthz");
+    showModel(health);
+    if (health.key_needed) lock();
   } catch (error) {
     byId("model").textContent = "unknown";
     notify(error.message, true);

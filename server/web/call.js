@@ -22,6 +22,7 @@ export class Call {
     this.packets = new Assembler();
     this.closed = false;
     this.ready = false;
+    this.adopted = false;
     this.audio = new CallAudio({
       onpcm: (pcm) => this.channel?.sendAudio(pcm),
       onlevel: (uid, level) => this.level(uid, level),
@@ -29,28 +30,34 @@ export class Call {
     });
   }
 
-  /** Resolves with the server's answer when the agent is in the channel; with null if stopped before. */
+  /** Resolves when the agent is in the channel, with what is known of its model; that can be null. */
   async start() {
     await this.openAudio();
     if (!this.closed) await this.join();
     if (this.closed) return null;
-    this.asked = this.ask();
+    this.asked = this.adopted ? this.modelOfAdopted() : this.ask();
     const answer = await this.asked;
     if (this.left) throw new Error(this.left);
     this.ready = true;
     return answer;
   }
 
-  /** Asks for an agent, or takes the one that is in the channel already, as after a reload. */
-  async ask() {
-    const { agents } = await request("agents");
-    const agent = agents.find(({ channel_name, state }) => channel_name === this.name && state === "running");
-    if (agent) {
-      this.agentUid = agent.uid;
-      return agent;
-    }
+  ask() {
     const body = { channel_name: this.name, uid: this.agentUid };
     return request("start_agent", { body, seconds: START_SECONDS });
+  }
+
+  /** Takes the agent that is in the channel already, as after a reload, in place of a second one. */
+  adopt(uid) {
+    if (uid === undefined || this.adopted || this.asked) return;
+    this.adopted = true;
+    this.agentUid = uid;
+  }
+
+  /** The server does not know all agents: one may have been started by hand. */
+  async modelOfAdopted() {
+    const { agents } = await request("agents").catch(() => ({ agents: [] }));
+    return agents.find(({ channel_name, uid }) => channel_name === this.name && uid === this.agentUid) ?? null;
   }
 
   async openAudio() {
@@ -83,7 +90,9 @@ export class Call {
     return this.channel.join();
   }
 
-  control({ control, uid, reason }) {
+  control({ control, uid, reason, agent, agents }) {
+    if (control === "members") this.adopt(agents[0]);
+    if (control === "joined" && agent) this.adopt(uid);
     if (control === "clear") this.audio.clear(uid);
     if (control !== "left") return;
     this.audio.forget(uid);

@@ -12,7 +12,9 @@ from contextlib import asynccontextmanager
 from functools import partial
 from pathlib import Path
 from typing import Any
+from urllib.error import HTTPError
 from urllib.parse import quote
+from urllib.request import urlopen
 
 import orjson
 import trio
@@ -43,20 +45,19 @@ class ServerProcess:
 
     async def post(self, path: str, body: object) -> tuple[int, Any]:
         """POST JSON; the status and the answer."""
-        return await self.request(path, "-X", "POST", "-d", orjson.dumps(body).decode())
+        return await trio.to_thread.run_sync(self._request, path, orjson.dumps(body))
 
     async def get(self, path: str) -> tuple[int, Any]:
         """GET; the status and the answer."""
-        return await self.request(path)
+        return await trio.to_thread.run_sync(self._request, path, None)
 
-    async def request(self, path: str, *curl: str) -> tuple[int, Any]:
-        """One request, as the README makes them: by curl."""
-        done = await trio.run_process(
-            ["curl", "-sS", "-w", "\n%{http_code}", *curl, f"{self.url}{path}"],
-            capture_stdout=True,
-        )
-        body, _, status = done.stdout.decode().rpartition("\n")
-        return int(status), orjson.loads(body) if body else None
+    def _request(self, path: str, body: bytes | None) -> tuple[int, Any]:
+        try:
+            with urlopen(f"{self.url}{path}", body, timeout=60) as answer:
+                return answer.status, orjson.loads(answer.read())
+        except HTTPError as refusal:
+            with refusal:
+                return refusal.code, orjson.loads(refusal.read())
 
 
 def clean_environment() -> dict[str, str]:

@@ -9,6 +9,7 @@ from tests.e2e.processes import Person, joined, running_server
 from tests.speech import speech
 
 HEARD = "conversation.item.input_audio_transcription.completed"
+AGENT_JOINED = {"control": "joined", "uid": 9, "agent": True}
 SAID = "response.audio_transcript.done"
 
 
@@ -28,7 +29,7 @@ async def test_a_person_asks_hears_interrupts_and_hangs_up() -> None:
     async with running_server() as server, joined(server, "a call", 7) as person:
         status, answer = await server.post("/start_agent", {"channel_name": "a call", "uid": 9})
         assert (status, answer["status"]) == (200, "Agent started!"), server.output
-        await person.until(lambda: {"control": "joined", "uid": 9} in person.controls)
+        await person.until(lambda: AGENT_JOINED in person.controls)
         pid = answer["pid"]
         assert is_alive(pid)
 
@@ -67,10 +68,10 @@ async def test_an_agent_whose_person_leaves_ends_by_itself() -> None:
             body = {"channel_name": "short", "uid": 9, "user_rejoin_grace_s": 0}
             status, answer = await server.post("/start_agent", body)
             assert status == 200, server.output
-            await person.until(lambda: {"control": "joined", "uid": 9} in person.controls)
+            await person.until(lambda: AGENT_JOINED in person.controls)
         with trio.fail_after(20):
             while (await server.get("/agents"))[1]["agents"]:
-                await trio.lowlevel.checkpoint()
+                pass
         assert not is_alive(answer["pid"])
         assert any("the person left" in line for line in server.output), server.output
 

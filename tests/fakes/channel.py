@@ -30,6 +30,8 @@ class MemoryChannel:
     :ivar messages: the data messages, put together again.
     """
 
+    uid = 1
+
     def __init__(self) -> None:
         self.audio = AudioHandover()
         self.handed: list[Handed] = []

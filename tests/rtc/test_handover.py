@@ -45,9 +45,29 @@ async def test_frames_are_put_together_to_appends(autojump_clock: MockClock) -> 
 
 async def test_what_is_long_enough_goes_as_it_is(autojump_clock: MockClock) -> None:
     handover = AudioHandover()
-    long = bytes(range(250)) * 20
+    long = bytes(range(250)) * 7
+    assert APPEND < len(long) < 2 * APPEND
     handover.put(long)
     assert await drained(handover) == [long]
+
+
+async def test_what_is_very_long_is_cut_so_that_the_bound_is_one_of_time(
+    autojump_clock: MockClock,
+) -> None:
+    handover = AudioHandover(warn_at=1000)
+    minute = bytes(ms_to_bytes(60_000))
+    handover.put(minute)
+    pieces = await drained(handover)
+    assert len(b"".join(pieces)) <= ms_to_bytes(CAPACITY_MS) + APPEND
+
+
+async def test_of_a_former_speaker_nothing_is_left(autojump_clock: MockClock) -> None:
+    handover = AudioHandover()
+    handover.put(bytes([1]) * (APPEND + 2))
+    handover.put(bytes([1]) * 10)
+    handover.clear()
+    handover.put(bytes([2]) * APPEND)
+    assert await drained(handover) == [bytes([2]) * APPEND]
 
 
 async def test_the_oldest_is_dropped_and_counted(autojump_clock: MockClock) -> None:

@@ -53,7 +53,7 @@ async def test_it_asks_for_its_channel_and_uid_and_shows_its_key() -> None:
     async with joined(relay, name="a b/c?#%", key="hunter2"):
         pass
     (request,) = relay.requests
-    assert request.path == "/channels/a%20b%2Fc%3F%23%25?uid=99"
+    assert request.path == "/channels/a%20b%2Fc%3F%23%25?uid=99&agent=1"
     assert (b"authorization", b"Bearer hunter2") in request.headers
 
 
@@ -144,6 +144,18 @@ async def test_a_relay_that_does_not_begin_with_its_members_is_none(first: str |
     async with serving(serve) as url:
         words = await refused(url)
     assert words == "the local channel did not begin with its members"
+
+
+async def test_other_agents_are_not_taken_for_people() -> None:
+    async def serve(request: WebSocketRequest) -> None:
+        websocket = await request.accept()
+        await websocket.send_message('{"control":"members","uid":99,"uids":[5,6],"agents":[5]}')
+        await websocket.send_message('{"control":"joined","uid":7,"agent":true}')
+        await websocket.send_message('{"control":"joined","uid":8}')
+        await trio.sleep_forever()
+
+    async with serving(serve) as url, open_local_channel(url, "lobby", 99) as channel:
+        assert [await next_event(channel) for _ in range(2)] == [UserJoined(6), UserJoined(8)]
 
 
 @pytest.mark.parametrize("accept", [True, False])

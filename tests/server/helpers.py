@@ -132,10 +132,12 @@ class Served:
 
 
 @asynccontextmanager
-async def serving(settings: Settings | None = None) -> AsyncIterator[Served]:
+async def serving(
+    settings: Settings | None = None, agents: FakeAgents | None = None
+) -> AsyncIterator[Served]:
     """A real server of the application, on loopback."""
     relay, stages = make_relay(), Stages()
-    app = make_app(settings, relay=relay, stages=stages)
+    app = make_app(settings, agents, relay=relay, stages=stages)
     listener = open_listener("127.0.0.1", 0, has_keys=False)
     with trio.fail_after(LIMIT_S):
         async with open_server(listener) as server:

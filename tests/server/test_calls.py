@@ -84,6 +84,7 @@ BAD_STARTS: dict[str, tuple[Any, list[tuple[str, str]]]] = {
     "no uid": ({"channel_name": "room"}, [("uid", "missing")]),
     "no name": ({"uid": 7}, [("channel_name", "missing")]),
     "a text uid": ({"channel_name": "room", "uid": "7"}, [("uid", "expected a whole number")]),
+    "an empty uid": ({"channel_name": "room", "uid": ""}, [("uid", "missing")]),
     "a null uid": ({"channel_name": "room", "uid": None}, [("uid", "expected a whole number")]),
     "true as uid": ({"channel_name": "room", "uid": True}, [("uid", "expected a whole number")]),
     "uid -1": ({"channel_name": "room", "uid": -1}, [("uid", "must be 0 to 4294967295")]),
@@ -226,6 +227,7 @@ async def test_health_names_the_model(settings: Settings, model: str, embedded: 
         "model": model,
         "embedded": embedded,
         "agents": 0,
+        "key_needed": False,
     }
 
 
@@ -293,7 +295,16 @@ async def test_the_page_and_its_files_are_served_and_cached_by_their_tag() -> No
 
 @pytest.mark.parametrize(
     "path",
-    ["/web/", "/web/../app.py", "/web/..%2fapp.py", "/web/%2e%2e/web/app.js", "/web//etc/passwd"],
+    [
+        "/web/",
+        "/web/../app.py",
+        "/web/..%2fapp.py",
+        "/web/%2e%2e/web/app.js",
+        "/web//etc/passwd",
+        "/web/app.js/app.js",
+        "/web/a%00.js",
+        "/web/" + "a" * 300 + ".js",
+    ],
 )
 async def test_no_other_file_is_served(path: str) -> None:
     assert (await make_app().test_client().get(path)).status_code == 404

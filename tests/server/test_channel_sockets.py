@@ -5,9 +5,13 @@ import struct
 
 import pytest
 import trio
+import trio.testing
+from h2.config import H2Configuration
+from h2.connection import H2Connection
 from trio_websocket import ConnectionClosed, WebSocketConnection
 
 import server.serving
+import server.websockets
 from server.member import TEXTS_AT_ONCE
 from server.serving import BoundedStream
 from tests.server.helpers import HANDSHAKE, LIMIT_S, Served, control, serving, shake_hands
@@ -64,9 +68,9 @@ async def until(websocket: WebSocketConnection, wanted: str) -> None:
 
 async def test_two_people_hear_and_write_to_each_other() -> None:
     async with serving() as served, served.join("room", 1) as ann:
-        assert await control(ann) == {"control": "members", "uid": 1, "uids": []}
+        assert await control(ann) == {"control": "members", "uid": 1, "uids": [], "agents": []}
         async with served.join("room", 2) as bob:
-            assert await control(bob) == {"control": "members", "uid": 2, "uids": [1]}
+            assert await control(bob) == {"control": "members", "uid": 2, "uids": [1], "agents": []}
             assert await control(ann) == {"control": "joined", "uid": 2}
             await ann.send_message(b"\0\0\0\1" + PCM)
             await ann.send_message("m|1|1|e30=")
@@ -75,6 +79,14 @@ async def test_two_people_hear_and_write_to_each_other() -> None:
             await bob.send_message('{"control": "clear"}')
             assert await control(ann) == {"control": "clear", "uid": 2}
         assert await control(ann) == {"control": "left", "uid": 2, "reason": "quit"}
+
+
+@pytest.mark.parametrize(("query", "agents"), [("2&agent=1", [2]), ("2&agent=0", []), ("2", [])])
+async def test_one_that_says_so_is_an_agent(query: str, agents: list[int]) -> None:
+    async with serving() as served, served.join("room", query) as agent:
+        assert (await control(agent))["agents"] == []
+        async with served.join("room", 1) as ann:
+            assert (await control(ann))["agents"] == agents
 
 
 async def test_the_last_words_before_a_goodbye_arrive() -> None:
@@ -173,7 +185,12 @@ async def test_one_that_does_not_read_is_put_out_and_holds_up_nobody() -> None:
     async with serving() as served:
         stuck = await stuck_member(served)
         async with served.join("room", 9) as again:  # the uid is free at once
-            assert await control(again) == {"control": "members", "uid": 9, "uids": []}
+            assert await control(again) == {
+                "control": "members",
+                "uid": 9,
+                "uids": [],
+                "agents": [],
+            }
         await abort(stuck)
 
 
@@ -189,6 +206,34 @@ async def test_a_send_that_takes_too_long_cuts_the_connection(
             await bounded.send_all(b"x" * 10_000_000)
         assert told == [bounded]
         await read_to_the_end(trio.SocketStream(theirs))
+
+
+async def test_a_silent_connection_is_pinged(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(server.websockets, "PING_S", 0.01)
+    async with serving() as served, await served.connect() as stream:
+        await shake_hands(stream, served, "/channels/room?uid=1")
+        frames = b""
+        while b"\x89\0" not in frames:
+            frames += await stream.receive_some()
+
+
+async def test_the_system_looks_after_a_connection_whose_peer_vanished() -> None:
+    listener = (await trio.open_tcp_listeners(0, host="127.0.0.1"))[0]
+    async with (
+        listener,
+        await trio.testing.open_stream_to_socket_listener(listener),
+        await listener.accept() as stream,
+    ):
+        BoundedStream(stream, lambda _: None)
+        assert stream.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE)
+        wanted = {
+            getattr(socket, name): value
+            for name, value in server.serving._KEEPALIVE.items()
+            if hasattr(socket, name)
+        }
+        assert len(wanted) >= 3
+        for option, value in wanted.items():
+            assert stream.getsockopt(socket.IPPROTO_TCP, option) == value
 
 
 async def test_closing_says_goodbye_to_all() -> None:
@@ -233,6 +278,28 @@ async def read_to_the_end(stream: trio.SocketStream) -> None:
             return
 
 
+def upgrade(header: bytes) -> bytes:
+    """A WebSocket's handshake with one more header."""
+    head = HANDSHAKE.format(path="/channels/elsewhere", here="localhost", more="").encode()
+    return head[:-2] + header + b"\r\n\r\n"
+
+
+def http2(more: dict[bytes, bytes] | None = None, /, **pseudo: bytes) -> bytes:
+    """An HTTP/2 request with prior knowledge; an empty pseudo-header is left out."""
+    config = H2Configuration(
+        client_side=True,
+        header_encoding=None,
+        validate_outbound_headers=False,
+        normalize_outbound_headers=False,
+    )
+    connection = H2Connection(config)
+    connection.initiate_connection()
+    usual = {"method": b"GET", "scheme": b"http", "authority": b"localhost", "path": b"/"}
+    head = [(f":{name}".encode(), value) for name, value in (usual | pseudo).items() if value]
+    connection.send_headers(1, [*head, *(more or {}).items()], end_stream=True)
+    return connection.data_to_send()
+
+
 @pytest.mark.parametrize(
     "data",
     [
@@ -249,6 +316,18 @@ async def read_to_the_end(stream: trio.SocketStream) -> None:
         b"GET / HTTP/1.1\r\nHost: localhost\r\nConnection: Upgrade, HTTP2-Settings\r\n"
         b"Upgrade: h2c\r\nHTTP2-Settings: !!!\r\n\r\n",
         b"GET / HTTP/1.1\r\nHost: localhost\r\nUpgrade: h2c\r\n\r\n" + b"\xff" * 40,
+        upgrade(b"Sec-WebSocket-Protocol: \xff"),
+        upgrade(b"Sec-WebSocket-Extensions: \xff"),
+        upgrade(b"Connection: Upgrade, \xff"),
+        http2(path=b"/\xff"),
+        http2(method=b"G\xff"),
+        http2(method=b"CONNECT", scheme=b"", path=b""),
+        http2(
+            {b"sec-websocket-version": b"13", b"sec-websocket-protocol": b"\xff"},
+            method=b"CONNECT",
+            protocol=b"websocket",
+            path=b"/channels/elsewhere",
+        ),
     ],
 )
 async def test_nonsense_on_one_connection_ends_only_that_one(data: bytes) -> None:

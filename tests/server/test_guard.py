@@ -50,6 +50,14 @@ async def test_keys(path: str, headers: dict[str, str], status: int) -> None:
         assert (await response.get_json())["code"] == "unauthorized"
 
 
+@pytest.mark.parametrize(
+    ("headers", "needed"), [({}, True), (bearer("wrong"), True), (bearer("right"), False)]
+)
+async def test_health_tells_who_lacks_a_key(headers: dict[str, str], needed: bool) -> None:
+    response = await make_app(WITH_KEY).test_client().get("/healthz", headers=headers)
+    assert (await response.get_json())["key_needed"] is needed
+
+
 SAME = {"Host": "localhost:8080", "Origin": "http://localhost:8080"}
 OTHER = {"Host": "localhost:8080", "Origin": "http://evil.example"}
 

@@ -48,11 +48,24 @@ def test_a_member_is_told_who_is_there_and_they_are_told_of_it() -> None:
     ann = relay.join("room", "1")
     bob = relay.join("room", "2")
     assert waiting(ann) == [
-        {"control": "members", "uid": 1, "uids": []},
+        {"control": "members", "uid": 1, "uids": [], "agents": []},
         {"control": "joined", "uid": 2},
     ]
-    assert waiting(bob) == [{"control": "members", "uid": 2, "uids": [1]}]
+    assert waiting(bob) == [{"control": "members", "uid": 2, "uids": [1], "agents": []}]
     assert waiting(relay.join("elsewhere", "1"))[0]["uids"] == []
+
+
+def test_agents_are_told_from_people() -> None:
+    relay = make_relay()
+    ann = relay.join("room", "1")
+    agent = relay.join("room", "2", is_agent=True)
+    bob = relay.join("room", "3")
+    assert waiting(ann)[1:] == [
+        {"control": "joined", "uid": 2, "agent": True},
+        {"control": "joined", "uid": 3},
+    ]
+    assert waiting(agent)[0] == {"control": "members", "uid": 2, "uids": [1], "agents": []}
+    assert waiting(bob) == [{"control": "members", "uid": 3, "uids": [1, 2], "agents": [2]}]
 
 
 @pytest.mark.parametrize("asked", [None, "", "0"])
@@ -209,7 +222,7 @@ def test_a_newcomer_that_is_one_message_too_many_sees_the_slow_one_leave() -> No
     new = relay.join("room", "3")
     assert slow.put_out.is_set()
     assert waiting(new) == [
-        {"control": "members", "uid": 3, "uids": [1, 2]},
+        {"control": "members", "uid": 3, "uids": [1, 2], "agents": []},
         {"control": "left", "uid": 2, "reason": "slow"},
     ]
 

@@ -10,6 +10,7 @@ from trio_websocket import WebSocketConnection, wrap_server_stream
 
 from agent.errors import ModelError, ModelLost, ModelRefused, ModelUnreachable
 from agent.options import AgentOptions
+from agent.protocol.client_events import InputAudioBufferAppendEvent
 from agent.protocol.session import RealtimeSession, TurnDetection
 from agent.streams.model import ANSWER_S, model_address, open_model
 from agent.streams.session_config import session_of
@@ -100,24 +101,45 @@ async def test_each_answer_has_a_deadline(
     assert ANSWER_S <= trio.current_time() - began <= ANSWER_S + 5
 
 
-async def _rubbish(websocket: WebSocketConnection) -> None:
-    await websocket.send_message("rubbish")
-    await trio.sleep_forever()
-
-
 async def _gone(websocket: WebSocketConnection) -> None:
     await websocket.aclose(1011, "overloaded")
 
 
-@pytest.mark.parametrize(
-    ("script", "words"), [(_rubbish, "does not speak the protocol"), (_gone, "overloaded")]
-)
-async def test_other_failures_say_what_happened(
-    script: Script, words: str, autojump_clock: MockClock
-) -> None:
-    error = await open_against(script)
+async def test_a_server_that_hangs_up_is_told_in_its_words(autojump_clock: MockClock) -> None:
+    error = await open_against(_gone)
     assert isinstance(error, ModelUnreachable)
-    assert words in str(error)
+    assert "overloaded" in str(error)
+
+
+async def test_rubbish_before_the_session_is_ready_ends_nothing(autojump_clock: MockClock) -> None:
+    async def serve(stream: trio.abc.Stream) -> None:
+        async with trio.open_nursery() as nursery:
+            websocket = await (await wrap_server_stream(nursery, stream)).accept()
+            await websocket.send_message("rubbish")
+            await websocket.send_message(CREATED)
+            await websocket.send_message('{"type": "session.updated", "session": 5}')
+            await websocket.send_message(CREATED.replace("created", "updated"))
+            await trio.sleep_forever()
+
+    async with open_model(memory_websocket(serve), SESSION) as connection:
+        assert connection.session == RealtimeSession()
+
+
+async def test_the_wire_log_cuts_audio_short(
+    autojump_clock: MockClock, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("DEBUG", "agent.wire")
+    model = ScriptedModel()
+    async with open_model(memory_websocket(model.serve), SESSION) as connection:
+        await model.audio(100)
+        await connection.receive()
+        await connection.send(InputAudioBufferAppendEvent(audio=bytes(960)))
+    sent, got = (
+        next(line for line in caplog.messages if line.startswith(arrow) and name in line)
+        for arrow, name in (("->", "append"), ("<-", "delta"))
+    )
+    assert sent.endswith(f'"audio":"{"A" * 128}..."}}')
+    assert len(orjson.loads(got[3:])["delta"]) == 131
 
 
 async def test_the_session_is_asked_for_in_the_ga_shape(autojump_clock: MockClock) -> None:

@@ -87,9 +87,10 @@ async def test_the_life_of_an_agent() -> None:
         assert supervisor.agents() == []
         info = await supervisor.start(options())
         assert supervisor.agents() == [info]
-        assert (info.channel_name, info.uid, info.state) == ("lobby", 42, "running")
+        # The uid is the one that the relay gave.
+        assert (info.channel_name, info.uid, info.state) == ("lobby", 99, "running")
         assert (info.model, info.embedded) == ("gpt-realtime-2.1", False)
-        assert w.relay.requests[0].path == "/channels/lobby?uid=42"
+        assert w.relay.requests[0].path == "/channels/lobby?uid=42&agent=1"
         pid = pid_of(supervisor)
         assert not is_gone(pid)
 
@@ -216,6 +217,22 @@ async def test_stopped_while_it_starts() -> None:
             await supervisor.stop("lobby")
             assert is_gone(pid)
         assert [str(error) for error in failed] == ["it was stopped before it was in its channel"]
+
+
+async def test_a_supervisor_that_ends_does_not_wait_for_an_agent_that_is_starting() -> None:
+    async with world(SilentModel()) as w, trio.open_nursery() as nursery:
+        async with open_supervisor(w.settings) as supervisor:
+
+            async def start() -> None:
+                with pytest.raises(StartFailed, match="stopped before it was in its channel"):
+                    await supervisor.start(options())
+                with pytest.raises(StartFailed, match="shutting down"):
+                    await supervisor.start(options())
+
+            nursery.start_soon(start)
+            await w.model.until(lambda: w.model.requests)
+            pid = pid_of(supervisor)
+        assert is_gone(pid)
 
 
 async def test_a_start_waits_for_the_former_agents_end() -> None:
@@ -357,7 +374,7 @@ async def test_an_agent_tells_its_states() -> None:
                 made.process.terminate()
             told += data
         assert [orjson.loads(line) for line in told.splitlines()] == [
-            {"state": "running", "model": "gpt-realtime-2.1", "embedded": False},
+            {"state": "running", "uid": 99, "model": "gpt-realtime-2.1", "embedded": False},
             {"state": "ended", "reason": "stopped by SIGTERM"},
         ]
         assert await made.process.wait() == 0
