@@ -18,6 +18,8 @@ from bench.sink import Sink
 class MemoryChannel:
     """An `RtcChannel` with one person in it, who is heard through `audio`."""
 
+    uid = 1
+
     def __init__(self, sink: Sink) -> None:
         self.audio = AudioHandover()
         self._sink = sink
