@@ -90,8 +90,8 @@ def _wanted() -> Wanted:
     parser.add_argument(
         "--seconds",
         type=float,
-        default=20,
-        help="of each call (20); half of it in `barge-in` and `many`",
+        default=10,
+        help="of each call (10); half of it in `barge-in` and `many`",
     )
     parser.add_argument("--agents", type=int, default=16, help="in `many` at a time (16)")
     parser.add_argument("--parts", default=",".join(PARTS), help="some of %(default)s")
