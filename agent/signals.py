@@ -18,6 +18,11 @@ def hold_signals() -> None:
     lost.
     """
     signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)
+    for number in _SIGNALS:
+        # A script's shell starts its background jobs with SIGINT ignored, and a signal that is
+        # ignored does not wait.
+        if signal.getsignal(number) is signal.SIG_IGN:
+            signal.signal(number, signal.SIG_DFL)
 
 
 async def stop_on_signals(

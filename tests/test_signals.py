@@ -34,13 +34,18 @@ class Reasons(list[str]):
 @pytest.fixture(autouse=True)
 def _mask_restored() -> Iterator[None]:
     mask = signal.pthread_sigmask(signal.SIG_BLOCK, [])
+    handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
     yield
+    for number, handler in handlers.items():
+        signal.signal(number, handler)
     signal.pthread_sigmask(signal.SIG_SETMASK, mask)
 
 
+@pytest.mark.parametrize("inherited", [signal.SIG_DFL, signal.SIG_IGN])
 async def test_a_signal_while_the_program_starts_is_neither_lost_nor_raised(
-    nursery: trio.Nursery,
+    inherited: signal.Handlers, nursery: trio.Nursery
 ) -> None:
+    signal.signal(signal.SIGINT, inherited)
     reasons = Reasons()
     hold_signals()
     signal.raise_signal(signal.SIGINT)
