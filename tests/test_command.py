@@ -149,7 +149,7 @@ def recorded_call(
             subprocess.Popen(
                 command("--wav-in", "in.wav", "--wav_out", "out.wav"),
                 cwd=directory,
-                env=environment(),
+                env=environment(WRITE_AGENT_PCM="true"),
                 stderr=log,
             )
         )
@@ -445,3 +445,8 @@ def test_a_recording_is_answered_on_its_own_time_axis(
     assert not np.any(answer[: int(asked_until * SAMPLE_RATE)])
     spoken = answer[audible[0] : audible[-1]].astype(float)
     assert np.sqrt(np.mean(spoken**2)) > 5 * AUDIBLE
+    # Both directions were dumped as well, and the person's holds at least the question.
+    [to_model] = directory.glob("rtc_to_model_*.pcm")
+    [to_rtc] = directory.glob("model_to_rtc_*.pcm")
+    assert to_model.stat().st_size > len(question)
+    assert to_rtc.stat().st_size > SAMPLE_RATE

@@ -80,11 +80,6 @@ class History:
         """The item of this id."""
         return self._by_id.get(item_id)
 
-    @property
-    def last_id(self) -> str | None:
-        """The newest item's id."""
-        return self._order[-1].id if self._order else None
-
     def add(self, entry: Entry, after: str | None = None) -> str | None:
         """Put an item behind the one of id `after`, at the `ROOT`, or (None) at the end.
 
