@@ -9,8 +9,9 @@ from cattrs.errors import BaseValidationError
 
 from agent.checks import BadField, check, in_range, one_of
 from agent.errors import ConfigError
-from agent.protocol.codec import CONVERTER, to_json
+from agent.protocol.codec import to_json
 from agent.protocol.session import TurnDetection
+from agent.protocol.structuring import CONVERTER
 from agent.strict import faults, strict_converter
 
 MAX_UID: Final = 2**32 - 1

@@ -84,12 +84,16 @@ def _array_hook(cls: Any, converter: Converter) -> Callable[[Any, Any], Any]:
     return build
 
 
-_NAMES = {str: "text", int: "a whole number", bool: "true or false", list: "a list"}
+_NAMES = {
+    str: "text",
+    int: "a whole number",
+    bool: "true or false",
+    list: "a list",
+    dict: "an object",
+}
 
 
 def _name(value: Any) -> str:
     if value is None:
         return "null"
-    if isinstance(value, dict):
-        return "an object"
     return _NAMES.get(type(value), "a number" if isinstance(value, float) else str(type(value)))

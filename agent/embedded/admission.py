@@ -1,16 +1,43 @@
 """Who is let in: the service accepts every WebSocket, says what is wrong, and closes it."""
 
+import binascii
 import hmac
+from collections.abc import Mapping
 from typing import Final
+from urllib.parse import parse_qs, urlsplit
 
-from attrs import frozen
+from attrs import field, frozen
 
 from agent.embedded.refusals import INVALID_REQUEST
 from agent.protocol.server_events import RealtimeError, RealtimeErrorEvent
 
+SUBPROTOCOL: Final = "realtime"
+"""What browsers' clients offer, and then insist on."""
+TRANSCRIPTION: Final = "transcription"
+"""The intent of a client that wants no answers."""
 _BAD_KEY: Final = 3000
 _BAD_REQUEST: Final = 4000
 _SHOWN_OF_A_KEY: Final = 4
+_BETA: Final = "realtime=v1"
+# Browsers can send no headers of their own with a WebSocket's request.
+_BROWSERS_KEY: Final = "openai-insecure-api-key."
+_BROWSERS_BETA: Final = "openai-beta.realtime-v1"
+
+
+@frozen(kw_only=True)
+class Applicant:
+    """What a client's request for a WebSocket says.
+
+    :ivar model: the model that it asks for.
+    :ivar key: its key; not shown.
+    :ivar is_beta: it means to speak the beta dialect.
+    :ivar intent: `transcription`, or None.
+    """
+
+    model: str | None = None
+    key: str | None = field(default=None, repr=False)
+    is_beta: bool = False
+    intent: str | None = None
 
 
 @frozen
@@ -22,42 +49,76 @@ class Rejection:
     close_reason: str
 
 
+def applicant(target: str, headers: Mapping[str, str]) -> Applicant:
+    """What a request says.
+
+    :param target: its path and query.
+    :param headers: by their names in lower case.
+    """
+    query = parse_qs(urlsplit(target).query)
+    offered = [name.strip() for name in headers.get("sec-websocket-protocol", "").split(",")]
+    return Applicant(
+        model=query.get("model", [None])[0],
+        key=_key(headers, offered),
+        is_beta=_BETA in headers.get("openai-beta", "") or _BROWSERS_BETA in offered,
+        intent=query.get("intent", [None])[0],
+    )
+
+
 def rejection(
-    *,
-    model: str | None,
-    authorization: str | None,
-    api_key: str | None,
-    is_beta: bool,
-    event_id: str,
+    client: Applicant, *, api_key: str | None, admits_beta: bool, event_id: str
 ) -> Rejection | None:
     """Why a client is not let in, or None.
 
-    :param authorization: its Authorization header.
     :param api_key: the key that it must send; None: any will do, and none.
-    :param is_beta: it sent `OpenAI-Beta: realtime=v1`.
+    :param admits_beta: whether the beta interface is open here.
     """
     if api_key is not None:
-        if authorization is None:
+        if client.key is None:
             message = "Missing bearer or basic authentication in header"
             return _rejection(None, message, _BAD_KEY, event_id)
-        token = authorization.partition(" ")[2].strip()
-        if not hmac.compare_digest(token.encode(), api_key.encode()):
-            message = f"Incorrect API key provided: {_masked(token)}."
+        if not hmac.compare_digest(client.key.encode(), api_key.encode()):
+            message = f"Incorrect API key provided: {_masked(client.key)}."
             return _rejection("invalid_api_key", message, _BAD_KEY, event_id)
-    if is_beta:
+    if client.is_beta and not admits_beta:
         message = (
             "The Realtime Beta API is no longer supported. Please use /v1/realtime for the GA API."
         )
         return _rejection("beta_api_shape_disabled", message, _BAD_REQUEST, event_id)
-    if not model:
+    return _model_rejection(client, event_id)
+
+
+def _model_rejection(client: Applicant, event_id: str) -> Rejection | None:
+    if not client.model:
+        if client.intent == TRANSCRIPTION:
+            return None
         message = (
             "You must provide a model parameter, for example wss://.../v1/realtime?model=embedded"
         )
         return _rejection("missing_model", message, _BAD_REQUEST, event_id)
-    if model != "embedded" and not model.startswith("gpt-realtime"):
-        message = f'Model "{model[:64]}" is not supported in realtime mode.'
+    if client.model != "embedded" and not client.model.startswith("gpt-realtime"):
+        message = f'Model "{client.model[:64]}" is not supported in realtime mode.'
         return _rejection("invalid_model", message, _BAD_REQUEST, event_id)
     return None
+
+
+def _key(headers: Mapping[str, str], offered: list[str]) -> str | None:
+    if "api-key" in headers:
+        return headers["api-key"]
+    if "authorization" in headers:
+        scheme, _, token = headers["authorization"].partition(" ")
+        return _password(token) if scheme.lower() == "basic" else token.strip()
+    found = [name for name in offered if name.startswith(_BROWSERS_KEY)]
+    return found[0].removeprefix(_BROWSERS_KEY) if found else None
+
+
+def _password(token: str) -> str:
+    """The password of basic authentication; what can't be read is as wrong as any other."""
+    try:
+        user_and_password = binascii.a2b_base64(token.strip()).decode()
+    except ValueError:  # binascii.Error, or no UTF-8
+        return ""
+    return user_and_password.partition(":")[2]
 
 
 def _rejection(code: str | None, message: str, close_code: int, event_id: str) -> Rejection:

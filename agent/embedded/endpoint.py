@@ -146,6 +146,44 @@ async def _turn_away(socket: ModelSocket, error: str, code: int, reason: str) ->
     await socket.close(code, reason)
 
 
+    new_rejection = rejection(
+        applicant, api_key=api_key, admits_beta=admits_beta, event_id=new_id("event_")
+    )
+    if new_rejection is not None:
+        return await _turn_away(socket, new_rejection)
+    dialect = BETA if applicant.is_beta else GA
+    plan = faults or FaultPlan()
+    engine = Engine(
+        model=applicant.model,
+        new_id=new_id,
+        started_at=trio.current_time(),
+        unix_time=unix_time(),
+        vad=vad(),
+        wording=echoed_answer if isinstance(voice, EchoVoice) else spoken_answer,
+        understand=understand,
+        session_seconds=session_seconds or plan.session_seconds or SESSION_SECONDS,
+    )
+    async with trio.open_nursery() as nursery:
+        if plan.faults:
+            line = FaultLine(plan, started_at=trio.current_time(), new_id=new_id)
+            socket = FaultySocket(socket, line)
+            nursery.start_soon(socket.run)
+        session = _Session(socket, engine, voice or find_voice(), dialect, nursery)
+        nursery.start_soon(session.read)
+        await session.run()
+        nursery.cancel_scope.cancel()
+    return session.summary
+
+
+async def _turn_away(socket: ModelSocket, rejected: Rejection) -> Summary:
+    try:
+        await socket.send(encode(rejected.error))
+        await socket.close(rejected.close_code, rejected.close_reason)
+    except SocketClosed:
+        pass
+    return Summary(f"turned away: {rejected.close_reason}", sent=1)
+
+
 class _Session:
     """The tasks around one engine."""
 

@@ -34,16 +34,16 @@ from agent.protocol.client_events import (
     ResponseCreateEvent,
 )
 from agent.protocol.codec import ProtocolError, UnknownEvent, decode_client_event, from_json
+from agent.protocol.response import RealtimeResponseCreateParams
 from agent.protocol.server_events import (
     RateLimitsUpdatedEvent,
     RealtimeServerEvent,
     SessionCreatedEvent,
     SessionUpdatedEvent,
 )
-from agent.protocol.session import RealtimeResponseCreateParams, RealtimeSession
+from agent.protocol.session import RealtimeSessionCreateRequest
 
 SESSION_SECONDS: Final = 3600
-EXPIRED: Final = "Your session hit the maximum duration of 60 minutes."
 RATE_LIMITS_AFTER: Final = 0.043
 """Seconds from response.done, as captured."""
 
@@ -66,6 +66,7 @@ class Engine:
     :param vad: tells speech from other sound.
     :param wording: finds the words of its answers.
     :param understand: what the person is taken to say in each turn.
+    :param session_seconds: how long the session lasts.
     """
 
     def __init__(
@@ -78,11 +79,12 @@ class Engine:
         vad: SpeechProbability,
         wording: Wording = spoken_answer,
         understand: Understanding = understand_nothing,
+        session_seconds: float = SESSION_SECONDS,
     ) -> None:
         self.closing: Close | None = None
         self._new_id = new_id
         self._outbox = Outbox(new_id)
-        self._session = new_session(new_id("sess_"), model, int(unix_time) + SESSION_SECONDS)
+        self._session = new_session(new_id("sess_"), model, int(unix_time + session_seconds))
         self._history = History()
         self._listening = Listening(
             Hearing(vad, turn_rules(self._session)),
@@ -94,7 +96,10 @@ class Engine:
         self._speaking = Speaking(
             history=self._history, outbox=self._outbox, new_id=new_id, wording=wording
         )
-        self._expires_at = started_at + SESSION_SECONDS
+        self._expires_at = started_at + session_seconds
+        self._expired = (
+            f"Your session hit the maximum duration of {_duration(session_seconds)}."
+        )
         self._now = started_at
         self._outbox.send(SessionCreatedEvent(session=self._session_object()))
 
@@ -130,8 +135,8 @@ class Engine:
         self._ended(self._speaking.advance(now), now)
         self._outbox.release(now)
         if now >= self._expires_at:
-            self._outbox.refuse(Refusal("session_expired", EXPIRED), None)
-            self.closing = Close(1001, EXPIRED)
+            self._outbox.refuse(Refusal("session_expired", self._expired), None)
+            self.closing = Close(1001, self._expired)
 
     def speech_ready(self, response_id: str, pcm: bytes, now: float) -> None:
         """The voice for a `SpeechRequest`: pcm16, 24 kHz."""
@@ -219,8 +224,13 @@ class Engine:
             event = RateLimitsUpdatedEvent(rate_limits=rate_limits())
             self._outbox.send_later(event, now + RATE_LIMITS_AFTER)
 
-    def _session_object(self) -> RealtimeSession:
-        return from_json(self._session, RealtimeSession)
+    def _session_object(self) -> RealtimeSessionCreateRequest:
+        return from_json(self._session, RealtimeSessionCreateRequest)
+
+
+def _duration(seconds: float) -> str:
+    minutes, rest = divmod(seconds, 60)
+    return f"{seconds:g} seconds" if rest else f"{minutes:g} minutes"
 
 
 def _parsed(data: str | bytes) -> Any:

@@ -1,5 +1,6 @@
 """What a client does to the conversation itself: create, truncate and delete items."""
 
+from base64 import b64decode
 from typing import Final, TypeAlias
 
 from attrs import evolve
@@ -144,7 +145,7 @@ def _entry(item: ConversationItem, item_id: str) -> Entry:
 
 def _message_entry(item: Message, item_id: str) -> Entry:
     text = " ".join(part.text for part in item.content if part.text)
-    audio = sum(len(part.audio) for part in item.content if part.audio)
+    audio = sum(len(b64decode(part.audio)) for part in item.content if part.audio)
     samples = audio // SAMPLE_BYTES
     return Entry(
         id=item_id,

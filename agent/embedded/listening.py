@@ -142,7 +142,7 @@ class Listening:
         self, item_id: str, words: str, model: str | None, turn: TurnEnded, now: float
     ) -> None:
         usage = transcription_usage(model, seconds_of(turn.pcm), text_tokens(words))
-        if usage["type"] == "tokens":
+        if usage.type == "tokens":
             delta = ConversationItemInputAudioTranscriptionDeltaEvent(
                 item_id=item_id, content_index=0, delta=words
             )

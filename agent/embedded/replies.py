@@ -21,6 +21,7 @@ from agent.embedded.reply_objects import (
 )
 from agent.embedded.usage import RememberedTokens
 from agent.embedded.words import pieces
+from agent.protocol.response import ResponseError
 from agent.protocol.server_events import (
     ConversationItemAdded,
     ConversationItemDone,
@@ -37,7 +38,6 @@ from agent.protocol.server_events import (
     ResponseTextDeltaEvent,
     ResponseTextDoneEvent,
 )
-from agent.protocol.session import ResponseError
 
 OPEN_AFTER: Final = 0.2
 """Seconds from response.created to its item."""

@@ -8,13 +8,13 @@ from agent.embedded.history import spoken_tokens, text_tokens
 from agent.embedded.usage import RememberedTokens, cost
 from agent.protocol.codec import from_json
 from agent.protocol.items import Content, RealtimeConversationItemAssistantMessage
-from agent.protocol.session import (
-    RealtimeAudioConfig,
+from agent.protocol.response import (
     RealtimeResponse,
     RealtimeResponseStatus,
     RealtimeResponseUsage,
     ResponseError,
 )
+from agent.protocol.session import RealtimeAudioConfig
 
 IN_PROGRESS: Final = "in_progress"
 COMPLETED: Final = "completed"

@@ -12,7 +12,7 @@ from agent.embedded.reply_objects import CANCELLED, FAILED, Plan
 from agent.embedded.settings import Json
 from agent.embedded.words import Cue, Wording, say_exactly
 from agent.protocol.items import ConversationItem, RealtimeConversationItemUserMessage
-from agent.protocol.session import RealtimeResponseCreateParams, ResponseError
+from agent.protocol.response import RealtimeResponseCreateParams, ResponseError
 
 MAX_REPLIES_BESIDE: Final = 4
 """Responses beside the conversation at a time: each holds its audio."""

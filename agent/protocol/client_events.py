@@ -9,7 +9,8 @@ from attrs import frozen
 
 from agent.protocol.base import UNSET, Maybe, Model
 from agent.protocol.items import ConversationItem
-from agent.protocol.session import RealtimeResponseCreateParams, RealtimeSession
+from agent.protocol.response import RealtimeResponseCreateParams
+from agent.protocol.session import Session
 
 
 @frozen(kw_only=True)
@@ -17,7 +18,7 @@ class SessionUpdateEvent(Model):
     """Change the session; absent fields stay, null ones are cleared."""
 
     type: ClassVar[str] = "session.update"
-    session: RealtimeSession
+    session: Session
     event_id: Maybe[str] = UNSET
 
 
@@ -47,12 +48,29 @@ class InputAudioBufferClearEvent(Model):
 
 
 @frozen(kw_only=True)
+class OutputAudioBufferClearEvent(Model):
+    """Drop what the server has yet to play; not on a WebSocket."""
+
+    type: ClassVar[str] = "output_audio_buffer.clear"
+    event_id: Maybe[str] = UNSET
+
+
+@frozen(kw_only=True)
 class ConversationItemCreateEvent(Model):
     """Add an item; `previous_item_id` is an item's id or `root`."""
 
     type: ClassVar[str] = "conversation.item.create"
     item: ConversationItem
     previous_item_id: Maybe[str] = UNSET
+    event_id: Maybe[str] = UNSET
+
+
+@frozen(kw_only=True)
+class ConversationItemRetrieveEvent(Model):
+    """Ask for an item as the server keeps it, audio and all."""
+
+    type: ClassVar[str] = "conversation.item.retrieve"
+    item_id: str
     event_id: Maybe[str] = UNSET
 
 
@@ -99,7 +117,9 @@ RealtimeClientEvent: TypeAlias = (
     | InputAudioBufferAppendEvent
     | InputAudioBufferCommitEvent
     | InputAudioBufferClearEvent
+    | OutputAudioBufferClearEvent
     | ConversationItemCreateEvent
+    | ConversationItemRetrieveEvent
     | ConversationItemDeleteEvent
     | ConversationItemTruncateEvent
     | ResponseCreateEvent

@@ -47,8 +47,9 @@ from agent.protocol.items import (
     Content,
     RealtimeConversationItemUserMessage,
 )
-from agent.protocol.responses import Item, Part, Response, by_key
-from agent.protocol.session import RealtimeResponseCreateParams, TurnDetection
+from agent.protocol.response import RealtimeResponseCreateParams
+from agent.protocol.session import TurnDetection
+from agent.protocol.tracking import Item, Part, Response, by_key
 from agent.protocol.transcripts import heard, said, turn_begun
 
 SAMPLE_BYTES: Final = 2
@@ -178,7 +179,7 @@ class Conversation:
     def _on_input_transcript(
         self, event: server.ConversationItemInputAudioTranscriptionCompletedEvent
     ) -> list[Action]:
-        where = event.item_id, event.content_index
+        where = event.item_id, event.content_index or 0
         return [heard("completed", *where, event.transcript, event.event_id)]
 
     def _on_input_transcript_failed(

@@ -14,7 +14,7 @@ from agent.protocol.client_events import (
     ConversationItemDeleteEvent,
     ConversationItemTruncateEvent,
 )
-from agent.protocol.responses import Item
+from agent.protocol.tracking import Item
 from agent.protocol.transcripts import cut_short
 
 SAMPLES_PER_MS: Final = 24

@@ -1,11 +1,15 @@
-"""The session and response objects, named as `openai.types.realtime` names them."""
+"""The session: what a client asks for and what the server says that it is.
 
-from typing import Any
+Named as `openai.types.realtime` names it. The parts of the reference's unions that differ only in
+a literal are one class here, whose `type` tells them apart.
+"""
+
+from typing import Any, ClassVar, TypeAlias
 
 from attrs import frozen
 
 from agent.protocol.base import UNSET, Maybe, Model
-from agent.protocol.items import ConversationItem
+from agent.protocol.tools import Tool, ToolChoice
 
 
 @frozen(kw_only=True)
@@ -22,7 +26,10 @@ class AudioTranscription(Model):
 
     model: Maybe[str] = UNSET
     language: Maybe[str] = UNSET
+    languages: Maybe[tuple[str, ...]] = UNSET
     prompt: Maybe[str] = UNSET
+    keywords: Maybe[tuple[str, ...]] = UNSET
+    delay: Maybe[str] = UNSET
 
 
 @frozen(kw_only=True)
@@ -30,13 +37,17 @@ class NoiseReduction(Model):
     """`near_field` or `far_field`."""
 
     type: Maybe[str] = UNSET
+    strength: Maybe[float] = UNSET
 
 
 @frozen(kw_only=True)
 class TurnDetection(Model):
-    """`server_vad` or `semantic_vad`. Times are milliseconds, the threshold 0 to 1."""
+    """`server_vad` or `semantic_vad`. Times are milliseconds, the threshold 0 to 1.
 
-    type: str
+    :ivar type: absent where an update changes only a part.
+    """
+
+    type: Maybe[str] = UNSET
     create_response: Maybe[bool] = UNSET
     interrupt_response: Maybe[bool] = UNSET
     idle_timeout_ms: Maybe[int] = UNSET
@@ -57,12 +68,19 @@ class RealtimeAudioConfigInput(Model):
 
 
 @frozen(kw_only=True)
+class VoiceID(Model):
+    """A custom voice."""
+
+    id: str
+
+
+@frozen(kw_only=True)
 class RealtimeAudioConfigOutput(Model):
-    """The model's side. `voice` is a name, or `{"id": ...}` for a custom voice."""
+    """The model's side. `voice` is a name or a custom voice; `speed` 0.25 to 1.5."""
 
     format: Maybe[AudioFormat] = UNSET
     speed: Maybe[float] = UNSET
-    voice: Maybe[Any] = UNSET
+    voice: Maybe[str | VoiceID] = UNSET
 
 
 @frozen(kw_only=True)
@@ -74,12 +92,60 @@ class RealtimeAudioConfig(Model):
 
 
 @frozen(kw_only=True)
-class RealtimeSession(Model):
-    """A realtime session, as the client asks for it and as the server tells it.
+class RealtimeReasoning(Model):
+    """How much a reasoning model thinks: minimal, low, medium, high, xhigh."""
 
-    Fields whose own structure nothing here looks into stay JSON.
+    effort: Maybe[str] = UNSET
+
+
+@frozen(kw_only=True)
+class ResponsePrompt(Model):
+    """A prompt that is kept on the server.
+
+    :ivar variables: by name: text, or an input part as JSON.
+    """
+
+    id: str
+    variables: Any = UNSET
+    version: Maybe[str] = UNSET
+
+
+@frozen(kw_only=True)
+class TracingConfiguration(Model):
+    """What the server's traces of the session are filed under."""
+
+    group_id: Maybe[str] = UNSET
+    metadata: Any = UNSET
+    workflow_name: Maybe[str] = UNSET
+
+
+@frozen(kw_only=True)
+class TokenLimits(Model):
+    """At most so many tokens of conversation beside the instructions."""
+
+    post_instructions: Maybe[int] = UNSET
+
+
+@frozen(kw_only=True)
+class RealtimeTruncationRetentionRatio(Model):
+    """When the conversation grows too long, this part of it (0 to 1) is kept."""
+
+    type: ClassVar[str] = "retention_ratio"
+    retention_ratio: float
+    token_limits: Maybe[TokenLimits] = UNSET
+
+
+Truncation: TypeAlias = str | RealtimeTruncationRetentionRatio | dict[str, Any]
+"""`auto`, `disabled`, or by ratio."""
+
+
+@frozen(kw_only=True)
+class RealtimeSessionCreateRequest(Model):
+    """A session that converses.
 
     :ivar type: `realtime`; a server refuses an update without it.
+    :ivar id: of the server's making, as are `object` and `expires_at` (Unix seconds); in the
+        reference they stand in RealtimeSessionCreateResponse.
     """
 
     type: Maybe[str] = UNSET
@@ -90,72 +156,34 @@ class RealtimeSession(Model):
     output_modalities: Maybe[tuple[str, ...]] = UNSET
     instructions: Maybe[str] = UNSET
     audio: Maybe[RealtimeAudioConfig] = UNSET
-    tools: Maybe[tuple[Any, ...]] = UNSET
-    tool_choice: Maybe[Any] = UNSET
-    max_output_tokens: Maybe[Any] = UNSET
+    tools: Maybe[tuple[Tool, ...]] = UNSET
+    tool_choice: Maybe[ToolChoice] = UNSET
+    parallel_tool_calls: Maybe[bool] = UNSET
+    max_output_tokens: Maybe[int | str] = UNSET
     include: Maybe[tuple[str, ...]] = UNSET
-    reasoning: Maybe[Any] = UNSET
-    prompt: Maybe[Any] = UNSET
-    tracing: Maybe[Any] = UNSET
-    truncation: Maybe[Any] = UNSET
+    reasoning: Maybe[RealtimeReasoning] = UNSET
+    prompt: Maybe[ResponsePrompt] = UNSET
+    tracing: Maybe[str | TracingConfiguration] = UNSET
+    truncation: Maybe[Truncation] = UNSET
 
 
 @frozen(kw_only=True)
-class ResponseError(Model):
-    """Why a response failed."""
+class RealtimeTranscriptionSessionAudio(Model):
+    """Audio of a session that only transcribes: there is no output."""
 
-    type: Maybe[str] = UNSET
-    code: Maybe[str] = UNSET
-    message: Maybe[str] = UNSET
+    input: Maybe[RealtimeAudioConfigInput] = UNSET
 
 
 @frozen(kw_only=True)
-class RealtimeResponseStatus(Model):
-    """Why a response ended as it did; `reason` is turn_detected, client_cancelled, ..."""
+class RealtimeTranscriptionSessionCreateRequest(Model):
+    """A session that only transcribes."""
 
-    type: Maybe[str] = UNSET
-    reason: Maybe[str] = UNSET
-    error: Maybe[ResponseError] = UNSET
-
-
-@frozen(kw_only=True)
-class RealtimeResponseUsage(Model):
-    """Tokens that a response cost."""
-
-    total_tokens: Maybe[int] = UNSET
-    input_tokens: Maybe[int] = UNSET
-    output_tokens: Maybe[int] = UNSET
-    input_token_details: Maybe[Any] = UNSET
-    output_token_details: Maybe[Any] = UNSET
-
-
-@frozen(kw_only=True)
-class RealtimeResponse(Model):
-    """A response: `status` is in_progress, completed, cancelled, failed or incomplete."""
-
+    type: ClassVar[str] = "transcription"
     id: Maybe[str] = UNSET
     object: Maybe[str] = UNSET
-    status: Maybe[str] = UNSET
-    status_details: Maybe[RealtimeResponseStatus] = UNSET
-    output: Maybe[tuple[ConversationItem, ...]] = UNSET
-    conversation_id: Maybe[str] = UNSET
-    output_modalities: Maybe[tuple[str, ...]] = UNSET
-    max_output_tokens: Maybe[Any] = UNSET
-    audio: Maybe[RealtimeAudioConfig] = UNSET
-    usage: Maybe[RealtimeResponseUsage] = UNSET
-    metadata: Maybe[Any] = UNSET
+    expires_at: Maybe[int] = UNSET
+    audio: Maybe[RealtimeTranscriptionSessionAudio] = UNSET
+    include: Maybe[tuple[str, ...]] = UNSET
 
 
-@frozen(kw_only=True)
-class RealtimeResponseCreateParams(Model):
-    """What a client may ask of one response."""
-
-    instructions: Maybe[str] = UNSET
-    output_modalities: Maybe[tuple[str, ...]] = UNSET
-    max_output_tokens: Maybe[Any] = UNSET
-    conversation: Maybe[str] = UNSET
-    input: Maybe[tuple[ConversationItem, ...]] = UNSET
-    metadata: Maybe[Any] = UNSET
-    audio: Maybe[Any] = UNSET
-    tools: Maybe[tuple[Any, ...]] = UNSET
-    tool_choice: Maybe[Any] = UNSET
+Session: TypeAlias = RealtimeSessionCreateRequest | RealtimeTranscriptionSessionCreateRequest

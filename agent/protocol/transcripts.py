@@ -8,7 +8,7 @@ from typing import Any
 
 from agent.protocol.actions import Publish
 from agent.protocol.base import UNSET, Maybe
-from agent.protocol.responses import Item, Part
+from agent.protocol.tracking import Item, Part
 
 
 def turn_begun(item_id: str, event_id: Maybe[str]) -> Publish:

@@ -20,7 +20,7 @@ from agent.protocol.server_events import (
     SessionCreatedEvent,
     SessionUpdatedEvent,
 )
-from agent.protocol.session import RealtimeSession
+from agent.protocol.session import RealtimeSessionCreateRequest
 from agent.websocket import Terms, open_websocket
 
 CONNECT_S: Final = 15.0
@@ -105,7 +105,9 @@ class ModelConnection:
     :ivar malformed: messages that were dropped because they were malformed.
     """
 
-    def __init__(self, websocket: WebSocketConnection, session: RealtimeSession) -> None:
+    def __init__(
+        self, websocket: WebSocketConnection, session: RealtimeSessionCreateRequest
+    ) -> None:
         self.session = session
         self.malformed = 0
         self._websocket = websocket
@@ -136,7 +138,8 @@ class ModelConnection:
 
 @asynccontextmanager
 async def open_model(
-    websocket: AbstractAsyncContextManager[WebSocketConnection], session: RealtimeSession
+    websocket: AbstractAsyncContextManager[WebSocketConnection],
+    session: RealtimeSessionCreateRequest,
 ) -> AsyncIterator[ModelConnection]:
     """A session with a model, configured and ready; closed with 1000 when the context exits.
 
@@ -153,7 +156,9 @@ async def open_model(
                 await connection.aclose(1000)
 
 
-async def _configure(websocket: WebSocketConnection, wanted: RealtimeSession) -> RealtimeSession:
+async def _configure(
+    websocket: WebSocketConnection, wanted: RealtimeSessionCreateRequest
+) -> RealtimeSessionCreateRequest:
     await _expect(websocket, SessionCreatedEvent)
     await _send(websocket, SessionUpdateEvent(session=wanted))
     return (await _expect(websocket, SessionUpdatedEvent)).session

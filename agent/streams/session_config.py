@@ -13,17 +13,17 @@ from agent.protocol.session import (
     RealtimeAudioConfig,
     RealtimeAudioConfigInput,
     RealtimeAudioConfigOutput,
-    RealtimeSession,
+    RealtimeSessionCreateRequest,
 )
 
 _log = logging.getLogger(__name__)
 
 
-def session_of(options: AgentOptions) -> RealtimeSession:
+def session_of(options: AgentOptions) -> RealtimeSessionCreateRequest:
     """What `session.update` asks for. What is unset in the options is not sent."""
     if options.temperature is not None:
         _log.warning("temperature is left out: the GA interface does not know it")
-    return RealtimeSession(
+    return RealtimeSessionCreateRequest(
         type="realtime",
         instructions=options.system_instruction or default_instructions(options.language),
         output_modalities=_set(options.output_modalities),

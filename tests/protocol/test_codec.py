@@ -26,7 +26,11 @@ from agent.protocol.client_events import (
 )
 from agent.protocol.items import UnknownItem
 from agent.protocol.server_events import RealtimeServerEvent, ResponseAudioDeltaEvent
-from agent.protocol.session import RealtimeAudioConfig, RealtimeAudioConfigInput, RealtimeSession
+from agent.protocol.session import (
+    RealtimeAudioConfig,
+    RealtimeAudioConfigInput,
+    RealtimeSessionCreateRequest,
+)
 
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers(-(2**53), 2**53) | st.text(),
@@ -111,7 +115,9 @@ def test_absent_and_null_are_kept_apart() -> None:
     }
     event = decode_client_event(json.dumps(wire))
     audio = RealtimeAudioConfig(input=RealtimeAudioConfigInput(turn_detection=None))
-    assert event == SessionUpdateEvent(session=RealtimeSession(type="realtime", audio=audio))
+    assert event == SessionUpdateEvent(
+        session=RealtimeSessionCreateRequest(type="realtime", audio=audio)
+    )
     assert event.event_id is UNSET
     assert json.loads(encode(event)) == wire
 

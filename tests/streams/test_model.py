@@ -11,12 +11,12 @@ from trio_websocket import WebSocketConnection, wrap_server_stream
 from agent.errors import ModelError, ModelLost, ModelRefused, ModelUnreachable
 from agent.options import AgentOptions
 from agent.protocol.client_events import InputAudioBufferAppendEvent
-from agent.protocol.session import RealtimeSession, TurnDetection
+from agent.protocol.session import RealtimeSessionCreateRequest, TurnDetection
 from agent.streams.model import ANSWER_S, model_address, open_model
 from agent.streams.session_config import session_of
 from tests.fakes.model import ScriptedModel, memory_websocket
 
-SESSION = RealtimeSession(type="realtime")
+SESSION = RealtimeSessionCreateRequest(type="realtime")
 CREATED = orjson.dumps({"type": "session.created", "session": {}}).decode()
 Script = Callable[[WebSocketConnection], Awaitable[None]]
 
@@ -122,7 +122,7 @@ async def test_rubbish_before_the_session_is_ready_ends_nothing(autojump_clock: 
             await trio.sleep_forever()
 
     async with open_model(memory_websocket(serve), SESSION) as connection:
-        assert connection.session == RealtimeSession()
+        assert connection.session == RealtimeSessionCreateRequest()
 
 
 async def test_the_wire_log_cuts_audio_short(
