@@ -25,6 +25,7 @@ from agent.protocol.actions import (
     EndOfAudio,
     EndOfResponse,
     Fail,
+    Note,
     Play,
     Publish,
     Send,
@@ -227,6 +228,8 @@ class Call:
                     self.downlink.finish_response(response_id)
                 case Warn(text):
                     _log.warning("%s", text)
+                case Note(text):
+                    _log.info("%s", text)
                 case Fail(message, code):
                     raise ModelRefused(message, code)
 

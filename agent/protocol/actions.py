@@ -89,6 +89,13 @@ class Warn:
 
 
 @frozen
+class Note:
+    """Something that costs nobody anything, but may explain something else: a line for the log."""
+
+    text: str
+
+
+@frozen
 class Fail:
     """The call cannot go on: the server's own words, and its code."""
 
@@ -96,4 +103,6 @@ class Fail:
     code: str | None
 
 
-Action: TypeAlias = Play | EndOfAudio | EndOfResponse | StopPlayout | Send | Publish | Warn | Fail
+Action: TypeAlias = (
+    Play | EndOfAudio | EndOfResponse | StopPlayout | Send | Publish | Warn | Note | Fail
+)

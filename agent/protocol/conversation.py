@@ -2,8 +2,10 @@
 
 The rules:
 
-- A response is open from `response.created` to `response.done`. At most one of ours is; a
-  `response.create` that comes too early waits for the open one's end.
+- A response is open from `response.created` to `response.done`. At most one of the conversation
+  is; a `response.create` that comes too early waits for its end (see sequencer). Responses beside
+  the conversation come and go as they like; the server does not remember them, so that nothing
+  about them is corrected.
 - Whether a response is open and whether it is being played are two things: most of an answer is
   played after its `response.done`. Playout is not this module's; it is asked to play and to
   stop, and then reports what was heard.
@@ -30,6 +32,7 @@ from agent.protocol.actions import (
     EndOfResponse,
     Fail,
     Heard,
+    Note,
     Play,
     Send,
     StopPlayout,
@@ -37,24 +40,25 @@ from agent.protocol.actions import (
 )
 from agent.protocol.client_events import (
     ConversationItemCreateEvent,
+    RealtimeClientEvent,
     ResponseCancelEvent,
-    ResponseCreateEvent,
 )
 from agent.protocol.codec import UnknownEvent
 from agent.protocol.corrections import Corrections
 from agent.protocol.faults import Severity, severity
-from agent.protocol.items import (
-    Content,
-    RealtimeConversationItemUserMessage,
-)
+from agent.protocol.items import Content, RealtimeConversationItemUserMessage
 from agent.protocol.response import RealtimeResponseCreateParams
+from agent.protocol.sequencer import ALREADY_ACTIVE, Sequencer
 from agent.protocol.session import TurnDetection
-from agent.protocol.tracking import Item, Part, Response, by_key
+from agent.protocol.tracking import Part, Response, by_key
 from agent.protocol.transcripts import heard, said, turn_begun
 
 SAMPLE_BYTES: Final = 2
 _KEPT_RESPONSES: Final = 16
 """Ended responses that are remembered: more than playout can still hold."""
+_KEPT_NAMES: Final = 256
+"""Names of interrupted responses, and of events of ours that an error may still name. Late events
+come within seconds; these are minutes of talk."""
 
 
 @define
@@ -78,32 +82,27 @@ class Conversation:
     tally: Tally = field(factory=Tally)
     person_speaks: bool = False
     _responses: dict[str, Response] = field(factory=dict)
-    _interrupted: set[str] = field(factory=set)
-    _asked: str | None = None
-    _asked_in_vain: bool = False
-    _last_create: ResponseCreateEvent | None = None
-    _waiting: RealtimeResponseCreateParams | None = None
+    _interrupted: dict[str, None] = field(factory=dict)
+    _sent: dict[str, RealtimeClientEvent] = field(factory=dict)
     _ids: Iterator[int] = field(factory=lambda: count(1))
     _corrections: Corrections = field(
         init=False, default=Factory(lambda self: Corrections(self._new_id), takes_self=True)
+    )
+    _sequencer: Sequencer = field(
+        init=False, default=Factory(lambda self: Sequencer(self._new_id), takes_self=True)
     )
 
     @property
     def busy(self) -> bool:
         """Whether an answer is on its way, or the person is in the midst of a turn."""
-        return (
-            self.person_speaks
-            or self._asked is not None
-            or self._waiting is not None
-            or self._open() is not None
-        )
+        return self.person_speaks or not self._sequencer.idle or self._open() is not None
 
     # -- what comes in ---------------------------------------------------------------------
 
     def receive(self, event: "server.RealtimeServerEvent | UnknownEvent") -> list[Action]:
         """What one event of the server's makes necessary."""
         handler = _HANDLERS.get(type(event))
-        return handler(self, event) if handler is not None else []
+        return self._noted(handler(self, event)) if handler is not None else []
 
     def playout_stopped(self, cause: Cause, reports: Iterable[Heard]) -> list[Action]:
         """What follows when playout has stopped as `StopPlayout` asked.
@@ -115,32 +114,32 @@ class Conversation:
             response
             for response in self._responses.values()
             if not response.interrupted
-            and (response.open or any(key.response_id == response.id for key in reported))
+            and (
+                (response.open and (response.is_heard or not response.beside))
+                or any(key.response_id == response.id for key in reported)
+            )
         ]
         self.tally.interruptions += bool(marked)
         actions: list[Action] = []
         for response in marked:
             self._mark_interrupted(response)
-            if response.open and not self._server_cancels(cause):
-                cancel = ResponseCancelEvent(response_id=response.id, event_id=self._new_id())
-                actions.append(Send(cancel))
-            for item in response.messages():
-                actions += self._corrections.interrupted(item, reported)
-        return actions
+            if response.open and (response.beside or not self._server_cancels(cause)):
+                actions.append(self._cancel(response))
+            if not response.beside:
+                for item in response.messages():
+                    actions += self._corrections.interrupted(item, reported)
+        return self._noted(actions)
 
     def user_text(self, text: str) -> list[Action]:
         """The person typed a message: it interrupts, and it wants an answer."""
         item = RealtimeConversationItemUserMessage(content=(Content(type="input_text", text=text),))
         self.tally.turns += 1
-        return [
-            *self.interrupt(Cause.TEXT),
-            Send(ConversationItemCreateEvent(item=item, event_id=self._new_id())),
-            *self.request_response(),
-        ]
+        create = Send(ConversationItemCreateEvent(item=item, event_id=self._new_id()))
+        return [*self.interrupt(Cause.TEXT), *self._noted([create]), *self.request_response()]
 
     def interrupt(self, cause: Cause) -> list[Action]:
         """Fall silent, for this reason; a response that has been asked for is not wanted either."""
-        self._asked_in_vain = self._asked is not None
+        self._sequencer.abandon()
         return [StopPlayout(cause)]
 
     def greet(self, words: str) -> list[Action]:
@@ -150,9 +149,13 @@ class Conversation:
         )
 
     def request_response(self, wanted: RealtimeResponseCreateParams | None = None) -> list[Action]:
-        """Ask for a response as soon as none is open."""
-        self._waiting = wanted or RealtimeResponseCreateParams()
-        return self._create_when_possible()
+        """Ask for a response: as soon as none is open, or at once where it stands beside."""
+        dropped = self._sequencer.dropped
+        create = self._sequencer.want(wanted or RealtimeResponseCreateParams())
+        actions: list[Action] = [Send(create)] if create else self._create_when_possible()
+        if self._sequencer.dropped > dropped:
+            actions.append(Warn("too many responses are asked for: the oldest is given up"))
+        return self._noted(actions)
 
     # -- the person ------------------------------------------------------------------------
 
@@ -190,36 +193,40 @@ class Conversation:
     # -- the model's answer ----------------------------------------------------------------
 
     def _on_response_created(self, event: server.ResponseCreatedEvent) -> list[Action]:
-        in_vain, self._asked, self._asked_in_vain = self._asked_in_vain, None, False
         if not event.response.id:
             return []
-        self._forget_old_responses()
-        for other in self._responses.values():
-            other.open = False  # there is one at a time: the end of that one was lost
-        response = self._response(event.response.id)
-        response.open = True
         self.tally.responses += 1
-        if not in_vain:
-            return []
-        # The server had not begun it when the person did, so it does not cancel it by itself.
-        self._mark_interrupted(response)
-        return [Send(ResponseCancelEvent(response_id=response.id, event_id=self._new_id()))]
+        beside = self._sequencer.is_beside(event.response)
+        # There is one at a time: the end of any other was lost.
+        lost = [] if beside else [r for r in self._responses.values() if r.open and not r.beside]
+        for other in lost:
+            other.open = False
+        response = self._response(event.response.id)
+        response.open, response.beside = True, beside
+        actions: list[Action] = [EndOfResponse(other.id) for other in lost]
+        if not beside and self._sequencer.began():
+            # The server had not begun it when the person did, so it does not cancel it by itself.
+            self._mark_interrupted(response)
+            actions.append(self._cancel(response))
+        return actions
 
     def _on_item_added(self, event: server.ResponseOutputItemAddedEvent) -> list[Action]:
         if not event.item.id:
             return []
         response = self._response(event.response_id)
         is_new = event.item.id not in response.items
-        item = response.items.setdefault(event.item.id, Item(event.item.id))
+        item = response.item(event.item.id, event.output_index)
+        if item is None:
+            return []
         item.output_index = event.output_index
         item.is_message = event.item.type == "message"
-        if response.interrupted and is_new and item.is_message:
+        if response.interrupted and is_new and item.is_message and not response.beside:
             return self._corrections.unheard(item)
         return []
 
     def _on_audio(self, event: server.ResponseAudioDeltaEvent) -> list[Action]:
         response, part = self._find(event)
-        if response.interrupted:
+        if response.interrupted or part is None:
             return []
         pcm = event.delta[: len(event.delta) // SAMPLE_BYTES * SAMPLE_BYTES]
         part.received += len(pcm) // SAMPLE_BYTES
@@ -227,6 +234,8 @@ class Conversation:
 
     def _on_audio_done(self, event: server.ResponseAudioDoneEvent) -> list[Action]:
         response, part = self._find(event)
+        if part is None:
+            return []
         part.ended = True
         return [] if response.interrupted else [EndOfAudio(part.key)]
 
@@ -234,7 +243,7 @@ class Conversation:
         part = self._part(event)
         if part is None:
             return []
-        part.words.append((part.received, event.delta))
+        part.add_words(event.delta)
         return [said("delta", event, event.delta)]
 
     def _on_words_done(self, event: server.ResponseAudioTranscriptDoneEvent) -> list[Action]:
@@ -277,28 +286,24 @@ class Conversation:
 
     def _on_error(self, event: server.RealtimeErrorEvent) -> list[Action]:
         error = event.error
-        if severity(error.code) is Severity.FATAL:
+        cause = self._sent.pop(error.event_id or "", None)
+        found = severity(error.code, cause)
+        if found is Severity.FATAL:
             return [Fail(error.message, error.code or None)]
-        follows: list[Action] = []
-        create = self._last_create
-        if create is not None and error.event_id == create.event_id:
-            self._asked = self._last_create = None
-            self._asked_in_vain = False
-            if error.code == "conversation_already_has_active_response":
-                # The server began one by itself in the meantime: ours follows its end.
-                self._waiting = self._waiting or create.response or None
-            else:
-                follows = self._create_when_possible()
-        if severity(error.code) is Severity.HARMLESS:
-            return follows
-        warning = Warn(f"the model's server: {error.message} ({error.code or error.type})")
-        return [warning, *follows]
+        is_request = self._sequencer.refused(error.event_id or "", error.code or None)
+        # One that another was faster than waits for the other's end.
+        retry = is_request and error.code != ALREADY_ACTIVE
+        follows = self._create_when_possible() if retry else []
+        about = f" (in answer to {cause.type})" if cause else ""
+        text = f"the model's server: {error.message} ({error.code or error.type}){about}"
+        return [Note(text) if found is Severity.HARMLESS else Warn(text), *follows]
 
     # -- helpers ---------------------------------------------------------------------------
 
     def _response(self, response_id: str) -> Response:
         known = self._responses.get(response_id)
         if known is None:
+            self._forget_old_responses()
             # Not open: only `response.created` opens one. A late event must not block the next.
             known = Response(response_id, interrupted=response_id in self._interrupted)
             self._responses[response_id] = known
@@ -306,29 +311,41 @@ class Conversation:
 
     def _mark_interrupted(self, response: Response) -> None:
         response.interrupted = True
-        self._interrupted.add(response.id)
+        self._interrupted[response.id] = None
+        _keep(self._interrupted, _KEPT_NAMES)
 
-    def _find(self, event: Any) -> tuple[Response, Part]:
-        """The response and the part that an event is about."""
+    def _cancel(self, response: Response) -> Send:
+        return Send(ResponseCancelEvent(response_id=response.id, event_id=self._new_id()))
+
+    def _noted(self, actions: list[Action]) -> list[Action]:
+        """The actions, whose events are kept for as long as an error may name them."""
+        for action in actions:
+            if isinstance(action, Send):
+                self._sent[str(action.event.event_id)] = action.event
+        _keep(self._sent, _KEPT_NAMES)
+        return actions
+
+    def _find(self, event: Any) -> tuple[Response, Part | None]:
+        """The response and the part that an event is about; no part where there are too many."""
         response = self._response(event.response_id)
         return response, response.part(event.item_id, event.output_index, event.content_index)
 
     def _part(self, event: Any) -> Part | None:
         """The part that an event is about; None if no more of it is to be told."""
         response, part = self._find(event)
-        return None if response.interrupted and (part.cut or not part.received) else part
+        if part is None or (response.interrupted and (part.cut or not part.received)):
+            return None
+        return part
 
     def _open(self) -> Response | None:
-        return next((r for r in self._responses.values() if r.open), None)
+        """The conversation's response that is under way."""
+        return next((r for r in self._responses.values() if r.open and not r.beside), None)
 
     def _create_when_possible(self) -> list[Action]:
-        occupied = self.person_speaks or self._asked is not None or self._open() is not None
-        if self._waiting is None or occupied:
+        if self.person_speaks or self._open() is not None:
             return []
-        wanted, self._waiting = self._waiting, None
-        self._asked = self._new_id()
-        self._last_create = ResponseCreateEvent(response=wanted, event_id=self._asked)
-        return [Send(self._last_create)]
+        create = self._sequencer.next()
+        return [Send(create)] if create else []
 
     def _server_answers(self) -> bool:
         detection = self.turn_detection
@@ -349,6 +366,12 @@ class Conversation:
 
     def _new_id(self) -> str:
         return f"evt_{next(self._ids)}"
+
+
+def _keep(names: dict[str, Any], limit: int) -> None:
+    """Forget the oldest beyond so many."""
+    while len(names) > limit:
+        del names[next(iter(names))]
 
 
 def _complaints(event: server.ResponseDoneEvent) -> list[Action]:

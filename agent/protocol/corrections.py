@@ -28,7 +28,6 @@ class Corrections:
 
     def __init__(self, new_id: Callable[[], str]) -> None:
         self._new_id = new_id
-        self._to_delete: set[str] = set()
 
     def interrupted(self, item: Item, heard: Mapping[PartKey, Heard]) -> list[Action]:
         """The response of this item has been interrupted.
@@ -58,14 +57,14 @@ class Corrections:
 
     def unheard(self, item: Item) -> list[Action]:
         """Nothing of this item was heard, or will be."""
-        self._to_delete.add(item.id)
+        item.to_delete = True
         return self.item_done(item) if item.done else []
 
     def item_done(self, item: Item) -> list[Action]:
         """The server has finished this item; `item.done` is set."""
-        if item.id not in self._to_delete:
+        if not item.to_delete:
             return []
-        self._to_delete.remove(item.id)
+        item.to_delete = False
         if any(part.is_text for part in item.parts.values()):
             return []  # it was read
         return [Send(ConversationItemDeleteEvent(item_id=item.id, event_id=self._new_id()))]

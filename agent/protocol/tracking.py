@@ -1,10 +1,21 @@
-"""What is known of one response while it is generated and played: its items and their parts."""
+"""What is known of one response while it is generated and played: its items and their parts.
+
+All of it is bounded: a server that names ever new items costs no more than one that does not.
+"""
 
 from collections.abc import Iterable, Iterator, Mapping
+from typing import Final
 
 from attrs import define, field
 
 from agent.protocol.actions import Heard, PartKey
+
+MAX_ITEMS: Final = 64
+"""Items of one response that are kept track of; captured ones have up to three."""
+MAX_PARTS: Final = 16
+"""Content parts of one item; captured ones have one."""
+MAX_WORDS: Final = 10_000
+"""Transcript deltas of one part: more than an hour of speech."""
 
 
 @define
@@ -25,6 +36,11 @@ class Part:
     words: list[tuple[int, str]] = field(factory=list)
     cut: bool = False
 
+    def add_words(self, text: str) -> None:
+        """More of its transcript."""
+        if len(self.words) < MAX_WORDS:
+            self.words.append((self.received, text))
+
     def transcript_until(self, samples: int) -> str:
         """The words that came before the audio had grown to so many samples."""
         return "".join(text for at, text in self.words if at < samples)
@@ -32,12 +48,16 @@ class Part:
 
 @define
 class Item:
-    """One output item. Only messages are cut short; a function call has no audio to be heard."""
+    """One output item. Only messages are cut short; a function call has no audio to be heard.
+
+    :ivar to_delete: nothing of it was heard: the server is to forget it once it is done.
+    """
 
     id: str
     output_index: int = 0
     is_message: bool = True
     done: bool = False
+    to_delete: bool = False
     parts: dict[int, Part] = field(factory=dict)
 
     def cut_at(self, heard: Mapping[PartKey, Heard]) -> tuple[int, int] | None:
@@ -66,18 +86,38 @@ class Response:
 
     :ivar open: the server may still send parts of it.
     :ivar interrupted: the person spoke over it: no sample of it is played again.
+    :ivar beside: it is not part of the conversation, which remembers nothing of it.
     """
 
     id: str
     open: bool = False
     interrupted: bool = False
+    beside: bool = False
     items: dict[str, Item] = field(factory=dict)
 
-    def part(self, item_id: str, output_index: int, content_index: int) -> Part:
-        """That part, made where an event names it for the first time."""
-        item = self.items.setdefault(item_id, Item(item_id, output_index))
-        key = PartKey(self.id, item_id, content_index)
-        return item.parts.setdefault(content_index, Part(key))
+    @property
+    def is_heard(self) -> bool:
+        """It has audio."""
+        parts = (part for item in self.items.values() for part in item.parts.values())
+        return any(part.received for part in parts)
+
+    def item(self, item_id: str, output_index: int) -> Item | None:
+        """That item, made where an event names it for the first time; None: there are too many."""
+        known = self.items.get(item_id)
+        if known is None and len(self.items) < MAX_ITEMS:
+            known = self.items[item_id] = Item(item_id, output_index)
+        return known
+
+    def part(self, item_id: str, output_index: int, content_index: int) -> Part | None:
+        """That part, made where an event names it for the first time; None: there are too many."""
+        item = self.item(item_id, output_index)
+        if item is None:
+            return None
+        known = item.parts.get(content_index)
+        if known is None and len(item.parts) < MAX_PARTS:
+            known = Part(PartKey(self.id, item_id, content_index))
+            item.parts[content_index] = known
+        return known
 
     def messages(self) -> Iterator[Item]:
         """Its spoken items."""

@@ -22,6 +22,10 @@ MAX_CHUNK: Final = 1024
 MAX_MESSAGE_ID: Final = 32
 MAX_PENDING: Final = 256
 """Messages that wait; a minute of talk has about twenty finals. Then the oldest deltas go first."""
+MAX_TEXT: Final = 32_000
+"""Characters of a message's text: half an hour of talk in one turn. What is beyond is left out."""
+MAX_TURNS: Final = 1024
+"""Items whose place in the order is remembered: hours of talk."""
 MAX_PARTS: Final = 64
 """Parts of a message from a client: 50 KB of text is more than anybody types."""
 MAX_PARTIAL: Final = 16
@@ -61,12 +65,14 @@ class Chat:
         self._ids = (f"{prefix}{number}" for number in count(1))
         self._pending: list[dict[str, Any]] = []
         self._turns: dict[str, int] = {}
+        self._order = count()
         self._arrived = trio.Event()
         self._watch = QueueWatch("data messages", warn_at)
 
     def put(self, message: dict[str, Any]) -> None:
         """Queue one message; does not wait."""
-        self._turns.setdefault(_item(message), len(self._turns))
+        self._note_turn(_item(message))
+        message = _cut(message)
         if "delta" in message:
             self._put_delta(message)
         else:
@@ -93,12 +99,19 @@ class Chat:
     def _put_delta(self, message: dict[str, Any]) -> None:
         for other in self._pending:
             if other["type"] == message["type"] and _same(other, message):
-                other["delta"] += message["delta"]
+                other["delta"] = (other["delta"] + message["delta"])[:MAX_TEXT]
                 return
         self._pending.append(dict(message))
 
+    def _note_turn(self, item: str) -> None:
+        if item not in self._turns:
+            self._turns[item] = next(self._order)
+        if len(self._turns) > MAX_TURNS:
+            del self._turns[next(iter(self._turns))]
+
     def _rank(self, message: dict[str, Any]) -> tuple[bool, int]:
-        return ("delta" in message, self._turns[_item(message)])
+        # A turn that was forgotten is older than all others.
+        return ("delta" in message, self._turns.get(_item(message), -1))
 
     def _drop_one(self) -> None:
         oldest = next((m for m in self._pending if "delta" in m), self._pending[0])
@@ -161,6 +174,11 @@ def _message(payload: str) -> dict[str, Any]:
 
 def _item(message: dict[str, Any]) -> str:
     return str(message.get("item_id", ""))
+
+
+def _cut(message: dict[str, Any]) -> dict[str, Any]:
+    cut = {name: message[name][:MAX_TEXT] for name in ("delta", "transcript") if name in message}
+    return message | cut
 
 
 def _same(one: dict[str, Any], other: dict[str, Any]) -> bool:

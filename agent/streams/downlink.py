@@ -18,6 +18,9 @@ from agent.streams.ledger import Utterance
 HELD_LIMIT_S: Final = 1800.0
 """Audio held for playout at most: more than the longest answer that a model may give."""
 
+HELD_PARTS: Final = 256
+"""Content parts held for playout at most: an answer has one to three, and few answers wait."""
+
 _log = logging.getLogger(__name__)
 
 
@@ -60,11 +63,12 @@ class Downlink:
 
     def play(self, key: PartKey, pcm: bytes) -> None:
         """Queue audio (pcm16) behind all that is queued."""
-        utterance = self._find(key) or self._append(key)
-        if self._held() + len(pcm) > HELD_LIMIT_S * BYTES_PER_SECOND:
+        utterance = self._find(key)
+        if self._is_full(len(pcm), is_new=utterance is None):
             self.discarded += len(pcm) // SAMPLE_BYTES
-            _log.warning("the model has sent more than %g s ahead: audio dropped", HELD_LIMIT_S)
+            _log.warning("the model has sent too much ahead of its time: audio dropped")
             return
+        utterance = utterance or self._append(key)
         utterance.add(pcm)
         if utterance.ready:
             self._work.set()
@@ -147,5 +151,8 @@ class Downlink:
         self._queue.append(Utterance(key))
         return self._queue[-1]
 
-    def _held(self) -> int:
-        return sum(utterance.waiting for utterance in self._queue) * SAMPLE_BYTES
+    def _is_full(self, size: int, *, is_new: bool) -> bool:
+        if is_new and len(self._queue) >= HELD_PARTS:
+            return True
+        held = sum(utterance.waiting for utterance in self._queue) * SAMPLE_BYTES
+        return held + size > HELD_LIMIT_S * BYTES_PER_SECOND

@@ -1,0 +1,111 @@
+"""Which response is asked for when: never two of the conversation at a time.
+
+The rules:
+
+- A `response.create` is sent when no response of the conversation is open or asked for; until
+  then it waits, and those that wait go in order. Two that ask for nothing in particular are one:
+  the answer to the later is the answer to both.
+- A request is outstanding until a response of the conversation begins or an error names it.
+- The server may begin a response by itself at the same moment. Then ours is refused because
+  one is active, and goes back to the head of those that wait.
+- A response beside the conversation (`conversation: none`) waits for nothing and blocks nothing.
+"""
+
+from collections import deque
+from collections.abc import Callable
+from typing import Final
+
+from attrs import define, field
+
+from agent.protocol.client_events import ResponseCreateEvent
+from agent.protocol.response import RealtimeResponse, RealtimeResponseCreateParams
+
+BESIDE: Final = "none"
+"""The `conversation` of a response that is not part of any."""
+MAX_WAITING: Final = 16
+"""Requests that wait. Each is an answer that the person has to listen to; the oldest goes."""
+ALREADY_ACTIVE: Final = "conversation_already_has_active_response"
+
+
+@define
+class Sequencer:
+    """The requests of one conversation.
+
+    :param new_id: makes ids for the events that are sent.
+    :ivar dropped: requests that were given up because too many waited.
+    """
+
+    new_id: Callable[[], str]
+    dropped: int = 0
+    _waiting: deque[RealtimeResponseCreateParams] = field(factory=deque)
+    _asked: str | None = None
+    _unwanted: bool = False
+    _last: ResponseCreateEvent | None = None
+    _beside: dict[str, None] = field(factory=dict)
+
+    @property
+    def outstanding(self) -> bool:
+        """A response of the conversation has been asked for, and the server has not answered."""
+        return self._asked is not None
+
+    @property
+    def idle(self) -> bool:
+        """Nothing is asked for, and nothing waits."""
+        return self._asked is None and not self._waiting
+
+    def want(self, params: RealtimeResponseCreateParams) -> ResponseCreateEvent | None:
+        """Ask for a response; what is to be sent at once, if anything is."""
+        if params.conversation == BESIDE:
+            create = ResponseCreateEvent(response=params, event_id=self.new_id())
+            self._beside[str(create.event_id)] = None
+            return create
+        if params != _ANY or _ANY not in self._waiting:
+            self._waiting.append(params)
+        if len(self._waiting) > MAX_WAITING:
+            self._waiting.popleft()
+            self.dropped += 1
+        return None
+
+    def next(self) -> ResponseCreateEvent | None:
+        """What is to be sent, where no response of the conversation is open."""
+        if self._asked is not None or not self._waiting:
+            return None
+        self._asked = self.new_id()
+        self._last = ResponseCreateEvent(response=self._waiting.popleft(), event_id=self._asked)
+        return self._last
+
+    def abandon(self) -> None:
+        """The person has interrupted: what is outstanding is not wanted any more."""
+        self._unwanted = self._asked is not None
+
+    def is_beside(self, response: RealtimeResponse) -> bool:
+        """Whether this response, which has just begun, is one beside the conversation.
+
+        A server tells by a null conversation; but some tell it of every response, so it counts
+        only where we have asked for one.
+        """
+        if response.conversation_id is not None or not self._beside:
+            return False
+        del self._beside[next(iter(self._beside))]
+        return True
+
+    def began(self) -> bool:
+        """A response of the conversation has begun; whether it is unwanted by now."""
+        unwanted, self._asked, self._unwanted = self._unwanted, None, False
+        return unwanted
+
+    def refused(self, event_id: str, code: str | None) -> bool:
+        """An error names this event of ours; whether it was a request for a response."""
+        if event_id in self._beside:
+            del self._beside[event_id]
+            return True
+        if self._last is None or event_id != self._last.event_id:
+            return False
+        if code == ALREADY_ACTIVE and self._last.response and not self._unwanted:
+            self._waiting.appendleft(self._last.response)
+        self._asked = self._last = None
+        self._unwanted = False
+        return True
+
+
+_ANY: Final = RealtimeResponseCreateParams()

@@ -1,0 +1,260 @@
+"""Requests for responses against a server that holds to the API's rule: one at a time.
+
+The server here is a few lines of its own: it refuses a second response of the conversation,
+begins one by itself when the person's turn ends, and its events and ours cross on the way.
+"""
+
+from collections import deque
+from typing import Any
+
+import orjson
+from hypothesis import given
+from hypothesis import strategies as st
+
+from agent.protocol import decode_server_event, encode
+from agent.protocol.actions import Action, Cause, Play, Send, StopPlayout, Warn
+from agent.protocol.conversation import Conversation
+from agent.protocol.response import RealtimeResponseCreateParams
+from agent.protocol.sequencer import MAX_WAITING
+from agent.protocol.session import TurnDetection
+
+VAD = TurnDetection(type="server_vad")
+BESIDE = RealtimeResponseCreateParams(conversation="none")
+
+
+def event(type_: str, **fields: Any) -> Any:
+    return decode_server_event(orjson.dumps({"type": type_, **fields}))
+
+
+def sent(actions: list[Action]) -> list[Any]:
+    return [action.event for action in actions if isinstance(action, Send)]
+
+
+def saying(words: str) -> RealtimeResponseCreateParams:
+    return RealtimeResponseCreateParams(instructions=words)
+
+
+def begun(name: str, conversation: str | None = "conv") -> Any:
+    return event("response.created", response={"id": name, "conversation_id": conversation})
+
+
+def ended(name: str) -> Any:
+    return event("response.done", response={"id": name, "status": "completed"})
+
+
+def refusal(request: Any, code: str) -> Any:
+    error = {"type": "x", "code": code, "message": "no", "event_id": request.event_id}
+    return event("error", error=error)
+
+
+def test_requests_wait_in_order_and_none_is_lost() -> None:
+    conversation = Conversation(turn_detection=VAD)
+    [first] = sent(conversation.request_response(saying("one")))
+    assert sent(conversation.request_response(saying("two"))) == []
+    assert sent(conversation.request_response(saying("three"))) == []
+    asked = [first.response.instructions]
+    for name in ("r1", "r2"):
+        assert sent(conversation.receive(begun(name))) == []
+        [create] = sent(conversation.receive(ended(name)))
+        asked.append(create.response.instructions)
+    assert asked == ["one", "two", "three"]
+
+
+def test_two_requests_for_any_answer_are_one() -> None:
+    conversation = Conversation(turn_detection=VAD)
+    conversation.receive(begun("r"))
+    assert sent(conversation.request_response()) == []
+    assert sent(conversation.request_response()) == []
+    assert len(sent(conversation.receive(ended("r")))) == 1
+    conversation.receive(begun("r2"))
+    assert sent(conversation.receive(ended("r2"))) == []
+
+
+def test_too_many_requests_lose_the_oldest_with_a_warning() -> None:
+    conversation = Conversation(turn_detection=VAD)
+    conversation.receive(begun("r"))
+    actions = [
+        action
+        for number in range(MAX_WAITING + 1)
+        for action in conversation.request_response(saying(str(number)))
+    ]
+    assert [type(action) for action in actions] == [Warn]
+    [create] = sent(conversation.receive(ended("r")))
+    assert create.response.instructions == "1"
+
+
+def test_a_request_that_the_server_was_faster_than_follows_its_answer() -> None:
+    conversation = Conversation(turn_detection=VAD)
+    [create] = sent(conversation.request_response(saying("hello")))
+    conversation.receive(begun("own"))
+    refused = conversation.receive(refusal(create, "conversation_already_has_active_response"))
+    assert sent(refused) == []
+    [again] = sent(conversation.receive(ended("own")))
+    assert again.response == create.response
+    assert again.event_id != create.event_id
+
+
+def test_a_request_that_is_refused_for_itself_is_not_repeated() -> None:
+    conversation = Conversation(turn_detection=VAD)
+    [create] = sent(conversation.request_response(saying("x")))
+    assert sent(conversation.receive(refusal(create, "invalid_value"))) == []
+    assert not conversation.busy
+
+
+def test_an_error_about_something_else_releases_nothing() -> None:
+    conversation = Conversation(turn_detection=VAD)
+    conversation.request_response()
+    other = event("error", error={"type": "x", "message": "y", "event_id": None})
+    conversation.receive(other)
+    assert conversation.busy
+    assert sent(conversation.request_response()) == []
+
+
+def test_a_response_beside_the_conversation_waits_for_nothing_and_blocks_nothing() -> None:
+    conversation = Conversation(turn_detection=VAD)
+    conversation.receive(begun("main"))
+    [beside] = sent(conversation.request_response(BESIDE))
+    assert beside.response.conversation == "none"
+    assert sent(conversation.request_response()) == []
+    conversation.receive(begun("side", None))
+    [create] = sent(conversation.receive(ended("main")))
+    assert create.response.conversation != "none"
+    conversation.receive(ended("side"))
+
+
+def test_a_server_that_names_no_conversation_is_understood() -> None:
+    conversation = Conversation(turn_detection=VAD)
+    conversation.request_response()
+    conversation.receive(begun("r", None))
+    assert sent(conversation.request_response()) == []
+    assert len(sent(conversation.receive(ended("r")))) == 1
+
+
+def test_speech_silences_a_response_beside_but_corrects_nothing_of_it() -> None:
+    conversation = Conversation(turn_detection=VAD)
+    conversation.request_response(BESIDE)
+    conversation.receive(begun("side", None))
+    where = {"response_id": "side", "item_id": "i", "output_index": 0, "content_index": 0}
+    delta = event("response.output_audio.delta", **where, delta="AAAA" * 640)
+    assert isinstance(conversation.receive(delta)[0], Play)
+    # The server cancels the conversation's own response only: this one has to be cancelled.
+    assert [e.type for e in sent(conversation.playout_stopped(Cause.SPEECH, []))] == [
+        "response.cancel"
+    ]
+    assert conversation.receive(delta) == []
+
+
+def test_speech_lets_a_silent_response_beside_go_on() -> None:
+    conversation = Conversation(turn_detection=VAD)
+    conversation.request_response(BESIDE)
+    conversation.receive(begun("side", None))
+    assert conversation.playout_stopped(Cause.SPEECH, []) == []
+
+
+def test_the_end_of_a_response_that_was_lost_is_told_to_playout() -> None:
+    conversation = Conversation(turn_detection=VAD)
+    conversation.receive(begun("r1"))
+    [end] = conversation.receive(begun("r2"))
+    assert getattr(end, "response_id", None) == "r1"
+
+
+class Server:
+    """The API's rule, and nothing else; what it says is on its way until `deliver`."""
+
+    def __init__(self) -> None:
+        self.active: str | None = None
+        self.asked: list[str] = []
+        self.refused = 0
+        self.inbox: deque[Any] = deque()
+        self.outbox: deque[Any] = deque()
+        self._number = 0
+
+    def take(self) -> None:
+        """Take one event of the client's."""
+        request = orjson.loads(encode(self.inbox.popleft()))
+        if request["type"] == "response.create":
+            if self.active is None:
+                self.asked.append(request["response"].get("instructions", ""))
+                self.begin()
+            else:
+                self.refused += 1
+                code = "conversation_already_has_active_response"
+                error = {"type": "x", "code": code, "message": "m"}
+                self.outbox.append(event("error", error=error | {"event_id": request["event_id"]}))
+        elif request["type"] == "response.cancel" and self.active == request["response_id"]:
+            self.end("cancelled")
+
+    def begin(self) -> None:
+        """Begin a response, where none is active."""
+        if self.active is None:
+            self._number += 1
+            self.active = f"r{self._number}"
+            self.outbox.append(begun(self.active))
+
+    def end(self, status: str = "completed") -> None:
+        """End what is active."""
+        if self.active is not None:
+            response = {"id": self.active, "status": status}
+            self.outbox.append(event("response.done", response=response))
+            self.active = None
+
+    def speech(self) -> None:
+        """The person speaks: the server cancels, and answers by itself."""
+        self.end("cancelled")
+        self.outbox.append(
+            event("input_audio_buffer.speech_started", audio_start_ms=0, item_id="u")
+        )
+
+    def turn(self) -> None:
+        """The person has spoken."""
+        self.outbox.append(event("input_audio_buffer.speech_stopped", audio_end_ms=0, item_id="u"))
+        self.outbox.append(event("input_audio_buffer.committed", item_id="u"))
+        self.begin()
+
+
+STEPS = st.lists(
+    st.sampled_from(["ask", "take", "deliver", "deliver", "begin", "end", "turn", "speech"]),
+    max_size=60,
+)
+
+
+def perform(server: Server, conversation: Conversation, actions: list[Action]) -> None:
+    for action in actions:
+        if isinstance(action, Send):
+            server.inbox.append(action.event)
+        elif isinstance(action, StopPlayout):
+            perform(server, conversation, conversation.playout_stopped(action.cause, []))
+
+
+@given(STEPS)
+def test_every_request_is_answered_once_in_any_interleaving(steps: list[str]) -> None:
+    server, conversation = Server(), Conversation(turn_detection=VAD)
+    asked: list[str] = []
+    spoke = False
+    for step in [*steps, *["take", "deliver", "end"] * (3 * len(steps) + 30)]:
+        match step:
+            case "ask":
+                asked.append(f"{len(asked)}")
+                perform(server, conversation, conversation.request_response(saying(asked[-1])))
+            case "take" if server.inbox:
+                server.take()
+            case "deliver" if server.outbox:
+                perform(server, conversation, conversation.receive(server.outbox.popleft()))
+            case "begin" | "end":
+                getattr(server, step)()
+            case "speech" | "turn":
+                # A turn that was begun is ended, or nothing may be asked for.
+                spoke = True
+                server.speech()
+                server.turn()
+        outstanding = [e for e in server.inbox if e.type == "response.create"]
+        assert len(outstanding) <= 1
+    assert not server.inbox
+    assert not server.outbox
+    if spoke:
+        # What was outstanding when the person spoke is not wanted any more.
+        assert len(server.asked) == len(set(server.asked))
+        assert set(server.asked) <= set(asked)
+    else:
+        assert server.asked == asked
+    assert not conversation.busy
