@@ -1,5 +1,6 @@
 """The conversation's rules, in any order of events that a server or a race may bring."""
 
+import pickle
 from typing import Any
 
 import orjson
@@ -138,6 +139,25 @@ def test_failures_are_told_apart() -> None:
 
     assert failed("rate_limit_exceeded") == [Warn]
     assert failed("model_not_found") == [Fail]
+
+
+def test_a_server_that_names_ever_new_things_costs_no_more() -> None:
+    conversation = Conversation(turn_detection=VAD)
+
+    def size() -> int:
+        return len(pickle.dumps(conversation._responses)) + len(conversation._interrupted)
+
+    sizes = []
+    for number in range(3000):
+        for response in ("same", f"new_{number}"):
+            where = about(response, f"item_{number}") | {"content_index": number}
+            conversation.receive(event("response.output_audio.delta", **where, delta="AAAA"))
+            words = event("response.output_audio_transcript.delta", **where, delta="word ")
+            conversation.receive(words)
+        conversation.playout_stopped(Cause.SPEECH, [])
+        conversation.receive(event("response.created", response={"id": f"open_{number}"}))
+        sizes.append(size())
+    assert sizes[-1] < 1.5 * sizes[999]
 
 
 RESPONSES = ("r1", "r2", "r3")

@@ -17,6 +17,8 @@ from agent.streams.chat import (
     MAX_PARTIAL,
     MAX_PARTS,
     MAX_PENDING,
+    MAX_TEXT,
+    MAX_TURNS,
     Chat,
     Reassembler,
     to_chunks,
@@ -255,6 +257,29 @@ async def test_what_waits_is_bounded_and_deltas_go_first(
     assert [m["item_id"] for m in messages[:2]] == ["final_1", "final_2"]
     assert messages[-1] == final("one_more", "f")
     assert all(m["type"] == FINAL for m in messages)
+
+
+async def test_texts_are_bounded_one_by_one_and_joined(
+    listener: Listener, autojump_clock: MockClock
+) -> None:
+    await listener.hold()
+    listener.chat.put(final("a", "f" * (MAX_TEXT + 1)))
+    for _ in range(3):
+        listener.chat.put(delta("b", "d" * (MAX_TEXT - 1)))
+    _, first, second = await listener.messages()
+    assert first == final("a", "f" * MAX_TEXT)
+    assert second == delta("b", "d" * MAX_TEXT)
+
+
+async def test_a_turn_that_was_forgotten_counts_as_the_oldest(
+    listener: Listener, autojump_clock: MockClock
+) -> None:
+    await listener.hold()
+    listener.chat.put(final("old", "o"))
+    for number in range(MAX_TURNS):
+        listener.chat.put(delta(f"t{number}", ""))
+    messages = await listener.messages()
+    assert messages[1] == final("old", "o")
 
 
 @given(st.lists(st.tuples(st.sampled_from("abc"), st.sampled_from(["d", "f", "send"]), TEXT)))

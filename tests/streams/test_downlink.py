@@ -11,7 +11,7 @@ from trio.testing import MockClock, wait_all_tasks_blocked
 
 from agent.audio import FRAME_BYTES, FRAME_SAMPLES, SAMPLE_RATE
 from agent.protocol.actions import Heard, PartKey
-from agent.streams.downlink import HELD_LIMIT_S, Downlink
+from agent.streams.downlink import HELD_LIMIT_S, HELD_PARTS, Downlink
 from agent.streams.ledger import Utterance
 
 KEY = PartKey("resp_1", "item_1", 0)
@@ -131,6 +131,16 @@ async def test_audio_beyond_the_limit_is_dropped_and_counted(autojump_clock: Moc
     for _ in range(int(HELD_LIMIT_S / 60) + 2):
         played.downlink.play(KEY, minute)
     assert played.downlink.discarded == 2 * 60 * SAMPLE_RATE
+
+
+async def test_a_server_that_names_ever_new_parts_is_not_held_for(
+    autojump_clock: MockClock,
+) -> None:
+    played = Played()
+    for number in range(HELD_PARTS + 10):
+        played.downlink.play(PartKey("resp", f"item_{number}", 0), pcm(1))
+    assert played.downlink.discarded == 10 * SAMPLE_RATE // 1000
+    assert len(played.downlink.stop()) == HELD_PARTS
 
 
 @given(
