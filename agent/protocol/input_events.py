@@ -22,11 +22,14 @@ class InputAudioBufferSpeechStartedEvent(Model):
 
 @frozen(kw_only=True)
 class InputAudioBufferSpeechStoppedEvent(Model):
-    """The person stopped speaking."""
+    """The person stopped speaking.
+
+    :ivar item_id: as before; servers of the beta's first days leave it out.
+    """
 
     type: ClassVar[str] = "input_audio_buffer.speech_stopped"
     audio_end_ms: int
-    item_id: str
+    item_id: Maybe[str] = UNSET
     event_id: Maybe[str] = UNSET
 
 

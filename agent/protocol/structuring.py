@@ -26,6 +26,12 @@ from agent.protocol.items import (
 from agent.protocol.tools import Mcp, RealtimeFunctionTool, Tool
 from agent.strict import exactly, strict_converter
 
+MAX_EXACT: Final = 2**53
+"""Beyond this a fraction no longer stands for just one whole number."""
+MAX_NAME: Final = 512
+"""Characters of an id. Captured ones have some 30; the reference lets a client's have this many.
+Ids are what is kept of events, so that their length bounds what a server can make a call keep."""
+
 
 @cache
 def own_fields(cls: Any) -> tuple[str, ...]:
@@ -49,12 +55,21 @@ def _bytes(value: Any, _: Any) -> bytes:
     return binascii.a2b_base64(exactly(str, value), strict_mode=True)
 
 
+def _name(value: Any, wanted: Any) -> str | None:
+    if value is None and wanted is not str:
+        return None
+    name: str = exactly(str, value)
+    if len(name) > MAX_NAME:
+        raise ValueError(f"a name of more than {MAX_NAME} characters")
+    return name
+
+
 def _json(value: Any, _: Any) -> dict[str, Any]:
     return exactly(dict, value)  # type: ignore[no-any-return]  # it is what it was checked for
 
 
 def _integer(value: Any, _: Any) -> int:
-    if type(value) is float and value.is_integer():
+    if type(value) is float and value.is_integer() and abs(value) <= MAX_EXACT:
         return int(value)
     return int(exactly(int, value))
 
@@ -65,7 +80,8 @@ def _is_model(cls: Any) -> bool:
 
 def _model_hook(cls: Any, converter: Converter) -> Callable[[Any, Any], Any]:
     known = frozenset((*own_fields(cls), *tags(cls)))
-    build = make_dict_structure_fn(cls, converter, extra=override(struct_hook=_as_it_is))
+    hooks: dict[str, Any] = {name: override(struct_hook=_name) for name in known if _is_name(name)}
+    build = make_dict_structure_fn(cls, converter, extra=override(struct_hook=_as_it_is), **hooks)
 
     def structure(value: Any, _: Any) -> Any:
         exactly(dict, value)
@@ -75,6 +91,10 @@ def _model_hook(cls: Any, converter: Converter) -> Callable[[Any, Any], Any]:
         return build(value, cls)
 
     return structure
+
+
+def _is_name(field: str) -> bool:
+    return field == "id" or field.endswith("_id")
 
 
 def _is_union(cls: Any) -> bool:
@@ -95,6 +115,8 @@ def _union_hook(cls: Any, converter: Converter) -> Callable[[Any, Any], Any]:
     arms = get_args(cls)
     by_python_type = {get_origin(arm) or arm: arm for arm in arms if not _is_model(arm)}
     lists = by_python_type.pop(tuple, None)
+    if int in by_python_type:
+        by_python_type.setdefault(float, int)
     by_tag = {arm.type: arm for arm in arms if _is_model(arm) and "type" in tags(arm)}
     untagged = next((arm for arm in arms if _is_model(arm) and "type" not in tags(arm)), None)
     hooks = {arm: converter.get_structure_hook(arm) for arm in arms}
@@ -124,7 +146,9 @@ def _item(converter: Converter, value: Any, _: Any) -> Any:
         raise TypeError("expected an item with a type")
     wanted = _MESSAGES.get(str(value.get("role"))) if name == "message" else _OTHER_ITEMS.get(name)
     if wanted is None:
-        return UnknownItem(type=name, data=value)
+        unknown = UnknownItem(type=name, data=value)
+        _name(unknown.id or None, None)
+        return unknown
     return converter.structure(value, wanted)
 
 

@@ -12,10 +12,12 @@ from agent.protocol.actions import Heard, PartKey
 
 MAX_ITEMS: Final = 64
 """Items of one response that are kept track of; captured ones have up to three."""
-MAX_PARTS: Final = 16
+MAX_PARTS: Final = 4
 """Content parts of one item; captured ones have one."""
 MAX_WORDS: Final = 10_000
 """Transcript deltas of one part: more than an hour of speech."""
+MAX_CHARACTERS: Final = 32_000
+"""Characters of one part's transcript that are kept: half an hour of speech."""
 
 
 @define
@@ -35,11 +37,13 @@ class Part:
     is_text: bool = False
     words: list[tuple[int, str]] = field(factory=list)
     cut: bool = False
+    _room: int = MAX_CHARACTERS
 
     def add_words(self, text: str) -> None:
         """More of its transcript."""
-        if len(self.words) < MAX_WORDS:
-            self.words.append((self.received, text))
+        if self._room and len(self.words) < MAX_WORDS:
+            self.words.append((self.received, text[: self._room]))
+            self._room -= len(self.words[-1][1])
 
     def transcript_until(self, samples: int) -> str:
         """The words that came before the audio had grown to so many samples."""

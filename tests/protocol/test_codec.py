@@ -1,12 +1,9 @@
-"""JSON <-> events, held against the official types."""
+"""JSON <-> events: what is special. What holds for all of them is in test_conformance."""
 
 import base64
-import contextlib
 import json
-from typing import Any, get_args
+from typing import Any
 
-import openai.types.realtime as official
-import openai.types.realtime.realtime_server_event as official_server
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -21,11 +18,10 @@ from agent.protocol import (
 )
 from agent.protocol.client_events import (
     InputAudioBufferAppendEvent,
-    RealtimeClientEvent,
     SessionUpdateEvent,
 )
 from agent.protocol.items import UnknownItem
-from agent.protocol.server_events import RealtimeServerEvent, ResponseAudioDeltaEvent
+from agent.protocol.server_events import ResponseAudioDeltaEvent
 from agent.protocol.session import (
     RealtimeAudioConfig,
     RealtimeAudioConfigInput,
@@ -47,16 +43,6 @@ DELTA = {
 }
 
 
-@pytest.mark.parametrize("ours", get_args(RealtimeServerEvent) + get_args(RealtimeClientEvent))
-def test_names_and_fields_are_the_official_ones(ours: Any) -> None:
-    theirs = getattr(official, ours.__name__, None) or getattr(official_server, ours.__name__)
-    names = {attribute.name for attribute in ours.__attrs_attrs__} - {"extra"}
-    assert names <= set(theirs.model_fields)
-    required = {name for name, field in theirs.model_fields.items() if field.is_required()}
-    assert required - {"type"} <= names
-    assert ours.type == get_args(theirs.model_fields["type"].annotation)[0]
-
-
 def test_audio_is_bytes_inside_and_base64_on_the_wire() -> None:
     event = decode_server_event(json.dumps(DELTA))
     assert isinstance(event, ResponseAudioDeltaEvent)
@@ -72,12 +58,6 @@ def test_an_append_says_what_the_general_way_would(audio: bytes) -> None:
     assert base64.b64decode(json.loads(plain)["audio"]) == audio
     decoded = decode_client_event(plain)
     assert decoded == InputAudioBufferAppendEvent(audio=audio)
-
-
-@given(st.dictionaries(st.text().filter(lambda name: name != "event_id"), JSON, max_size=4))
-def test_unknown_fields_survive(unknown: dict[str, Any]) -> None:
-    wire = unknown | DELTA
-    assert json.loads(encode(decode_server_event(json.dumps(wire)))) == wire
 
 
 @given(st.text(), st.dictionaries(st.text(), JSON, max_size=4))
@@ -122,12 +102,6 @@ def test_absent_and_null_are_kept_apart() -> None:
     assert json.loads(encode(event)) == wire
 
 
-def test_a_whole_number_serves_for_a_float() -> None:
-    vad = {"type": "server_vad", "threshold": 1}
-    wire = {"type": "session.update", "session": {"audio": {"input": {"turn_detection": vad}}}}
-    assert json.loads(encode(decode_client_event(json.dumps(wire)))) == wire
-
-
 @pytest.mark.parametrize(
     "rubbish",
     [
@@ -156,13 +130,6 @@ def test_a_whole_number_serves_for_a_float() -> None:
 def test_the_malformed_is_one_kind_of_error(rubbish: str | bytes) -> None:
     with pytest.raises(ProtocolError):
         decode_server_event(rubbish)
-
-
-@given(st.text() | st.binary() | JSON.map(json.dumps))
-def test_nothing_else_is_ever_raised(data: str | bytes) -> None:
-    for decode in (decode_server_event, decode_client_event):
-        with contextlib.suppress(ProtocolError):
-            decode(data)
 
 
 def test_an_error_names_the_field() -> None:
