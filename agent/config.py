@@ -66,6 +66,9 @@ class Settings:
     server_port: int = field(default=8080, validator=in_range(0, 65535))
     server_api_key: str | None = field(default=None, validator=_header_value, repr=False)
     server_api_keys_file: str | None = None
+    embedded_script: str | None = None
+    embedded_faults: str | None = None
+    embedded_api_key: str | None = field(default=None, validator=_header_value, repr=False)
     write_agent_pcm: bool = False
     write_rtc_pcm: bool = False
     log_level: str = field(
@@ -143,7 +146,3 @@ _FOLDED: Final = frozenset(
 def _refuse_what_is_not_here_yet(settings: Settings) -> None:
     if settings.rtc == "agora" or (settings.rtc == "auto" and settings.agora_app_id is not None):
         raise ConfigError("RTC: agora is not in this version yet; set RTC=local")
-    if settings.realtime_api_dialect != "ga":
-        raise ConfigError("REALTIME_API_DIALECT: beta is not in this version yet; use ga")
-    if settings.realtime_api_auth == "basic":
-        raise ConfigError("REALTIME_API_AUTH: basic is not in this version yet; use bearer")

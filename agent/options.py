@@ -1,7 +1,9 @@
 """The options of one agent: one class for the command line, HTTP bodies and the library."""
 
 import re
-from typing import Any, Final
+from functools import partial
+from operator import eq
+from typing import Any, Final, TypeAlias
 
 from attrs import Attribute, AttrsInstance, Factory, field, fields, frozen
 from cattrs import Converter
@@ -10,10 +12,12 @@ from cattrs.errors import BaseValidationError
 from agent.checks import BadField, check, in_range, one_of
 from agent.errors import ConfigError
 from agent.protocol.codec import to_json
-from agent.protocol.session import TurnDetection
+from agent.protocol.session import ResponsePrompt, TracingConfiguration, Truncation, TurnDetection
 from agent.protocol.structuring import CONVERTER
+from agent.protocol.tools import ToolChoice
 from agent.strict import faults, strict_converter
 
+Tracing: TypeAlias = str | TracingConfiguration
 MAX_UID: Final = 2**32 - 1
 # Agora's rule, from its native SDK's header: up to 64 bytes of these.
 _CHANNEL_NAME: Final = re.compile(r"[A-Za-z0-9 !#$%&()+\-:;<=.>?@\[\]^_{}|~,]{1,64}")
@@ -42,8 +46,9 @@ _rtc = check(
 )
 
 
-def _known_detection(_: Any, __: "Attribute[Any]", value: TurnDetection | None) -> None:
+def _good_detection(_: Any, __: "Attribute[Any]", value: TurnDetection | None) -> None:
     # Fields in it that are not known here go to the model: its interface grows faster than this.
+    # Its kind has to be known, because it says how much silence ends a turn.
     if value is None:
         return
     if value.type not in ("server_vad", "semantic_vad"):
@@ -67,7 +72,11 @@ def _step(instance: Any, attribute: "Attribute[int]", value: int) -> None:
 class AgentOptions:
     """What one call may vary. Times in `_s` are seconds, in `_ms` milliseconds.
 
-    None means unset: the server's or the model's own default.
+    None means unset: the server's or the model's own default. What goes to the model's server is
+    checked no closer than is certain: what is newer than this program, the server may know.
+
+    :ivar audio_format: what is spoken on the model's line, both ways; G.711 needs the extra
+        `g711`. The channel's audio is not touched by it.
     """
 
     channel_name: str = field(validator=_channel_name)
@@ -81,17 +90,20 @@ class AgentOptions:
     reasoning_effort: str | None = None
     output_modalities: tuple[str, ...] | None = field(default=None, validator=_modalities)
     max_output_tokens: Any = field(default=None, validator=_output_tokens)
-    tool_choice: Any = None
-    noise_reduction: str | None = field(default=None, validator=one_of("near_field", "far_field"))
-    prompt: Any = None
-    tracing: Any = None
-    truncation: Any = None
+    tool_choice: ToolChoice | None = None
+    noise_reduction: str | None = None
+    prompt: ResponsePrompt | None = None
+    tracing: Tracing | None = None
+    truncation: Truncation | None = None
     include: tuple[str, ...] | None = None
     temperature: float | None = field(default=None, validator=in_range(0))
     turn_detection: TurnDetection | None = field(
-        default=Factory(_turn_detection), validator=_known_detection
+        default=Factory(_turn_detection), validator=_good_detection
     )
     transcription_model: str | None = "gpt-4o-mini-transcribe"
+    audio_format: str = field(
+        default="audio/pcm", validator=one_of("audio/pcm", "audio/pcmu", "audio/pcma")
+    )
     greeting: str | None = None
     subscribe_uid: int | None = field(default=None, validator=in_range(1, MAX_UID))
     wait_for_user_s: float = field(default=30.0, validator=in_range(0))
@@ -155,8 +167,15 @@ def default_instructions(language: str) -> str:
 
 def _make_converter() -> Converter:
     converter = strict_converter(forbid_extra_keys=True)
-    converter.register_structure_hook(TurnDetection, CONVERTER.structure)
+    for wanted in (TurnDetection, ToolChoice, ResponsePrompt, Tracing, Truncation):
+        converter.register_structure_hook_func(
+            partial(eq, wanted | None), partial(_of_the_protocol, wanted)
+        )
     return converter
+
+
+def _of_the_protocol(wanted: Any, value: Any, _: Any) -> Any:
+    return None if value is None else CONVERTER.structure(value, wanted)
 
 
 _CONVERTER: Final = _make_converter()

@@ -23,7 +23,8 @@ from agent.nurseries import outliving
 from agent.options import AgentOptions
 from agent.rtc.channel import RtcChannel
 from agent.session import Call, Outcome, Stop
-from agent.streams.model import ModelConnection, dial, model_address, open_model
+from agent.streams.model import ModelConnection, dial, open_model
+from agent.streams.model_address import model_address
 from agent.streams.recorder import Tap, open_recorder
 from agent.streams.session_config import session_of
 
@@ -96,7 +97,11 @@ async def _run(
     on_state: Callable[[dict[str, Any]], None],
 ) -> Outcome:
     name = _model_name(settings, options)
-    wanted = open_model(_socket(settings, name), session_of(options))
+    # The embedded model speaks the dialect of this program.
+    dialect = "ga" if settings.embedded else settings.realtime_api_dialect
+    wanted = open_model(
+        _socket(settings, name), session_of(options, dialect=dialect), dialect=dialect
+    )
     joined = _channel(settings, options, recording)
     async with _tap(settings) as tap, outliving(keeper, wanted) as model:
         _log.info("the model is %s", _in_words(name))
@@ -161,16 +166,18 @@ def _socket(settings: Settings, name: str) -> "AbstractAsyncContextManager[WebSo
             name,
             key=settings.openai_api_key,
             auth=settings.realtime_api_auth,
+            dialect=settings.realtime_api_dialect,
         )
         return dial(address)
     try:
+        from agent.embedded.configured import options_of
         from agent.embedded.in_process import open_embedded
     except ImportError as error:
         raise ConfigError(
             f"OPENAI_API_KEY is not set, and the embedded model is not installed ({error.name}): "
             "pip install 'trio-voice-agent[embedded]'"
         ) from error
-    return open_embedded()
+    return open_embedded(**options_of(settings))
 
 
 def _channel(

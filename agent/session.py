@@ -50,9 +50,10 @@ from agent.streams.model import ModelConnection
 from agent.streams.recorder import Tap
 from agent.streams.uplink import run_uplink
 
-REQUESTS: Final = 256
+REQUESTS: Final = 2048
 """Requests that wait for the model's socket. They are few and small: when so many wait, the
-socket has stood still for long, and the call has failed."""
+socket has stood still for long, and the call has failed. An interruption of all the items that a
+conversation keeps track of makes about a thousand at once."""
 QUIET_S: Final = 2.0
 """A recording's call ends when the agent has been silent for so long."""
 LOOK_EVERY_S: Final = 0.1
@@ -227,9 +228,9 @@ class Call:
                 case EndOfResponse(response_id):
                     self.downlink.finish_response(response_id)
                 case Warn(text):
-                    _log.warning("%s", text)
+                    _log.warning("%.2000s", text)  # words of the server's, however many
                 case Note(text):
-                    _log.info("%s", text)
+                    _log.info("%.2000s", text)
                 case Fail(message, code):
                     raise ModelRefused(message, code)
 

@@ -1,8 +1,19 @@
-"""How many examples Hypothesis tries: HYPOTHESIS_PROFILE=prove tries many."""
+"""How many examples Hypothesis tries, and that in all tests the agent speaks officially.
+
+HYPOTHESIS_PROFILE=prove tries many examples.
+"""
 
 import os
+from collections.abc import Iterator
 
+import pytest
+from attrs import evolve
 from hypothesis import HealthCheck, settings
+
+from agent.protocol import encode
+from agent.protocol.client_events import RealtimeClientEvent
+from agent.streams import model
+from tests.official import official_client_event
 
 # A machine that is busy is no fault of the code's, so nothing here is timed.
 _UNTIMED = [HealthCheck.too_slow]
@@ -10,3 +21,21 @@ _UNTIMED = [HealthCheck.too_slow]
 settings.register_profile("default", max_examples=20, deadline=None, suppress_health_check=_UNTIMED)
 settings.register_profile("prove", max_examples=1000, deadline=None, suppress_health_check=_UNTIMED)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "default"))
+
+
+@pytest.fixture(autouse=True, scope="session")
+def all_that_the_agent_sends_is_official() -> Iterator[None]:
+    """Whatever any test makes the agent say to a GA model is held against the official types.
+
+    The processes that some tests start are beyond this; they speak to the embedded model, which
+    refuses what it does not know.
+    """
+
+    def checked(event: RealtimeClientEvent) -> str:
+        text = encode(event)
+        official_client_event(text)
+        return text
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setitem(model._DIALECTS, "ga", evolve(model._DIALECTS["ga"], encode=checked))
+        yield

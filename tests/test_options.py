@@ -39,6 +39,7 @@ DEFAULTS: dict[str, Any] = {
         "silence_duration_ms": 200,
     },
     "transcription_model": "gpt-4o-mini-transcribe",
+    "audio_format": "audio/pcm",
     "greeting": None,
     "subscribe_uid": None,
     "wait_for_user_s": 30.0,
@@ -105,7 +106,7 @@ def test_all_faults_are_told_at_once() -> None:
     assert sorted(paths(uid="1", speed=True, nope=1)) == ["nope", "speed", "uid"]
 
 
-TEXTS = ["language", "voice"]
+TEXTS = ["language", "voice", "audio_format"]
 MAYBE_TEXTS = [
     "rtc",
     "system_instruction",
@@ -137,6 +138,8 @@ BAD_TYPES: list[tuple[list[str], list[Any]]] = [
     (["metadata"], [{"a": 1}, {"a": None}, [], "a"]),
     (["turn_detection"], ["server_vad", 5, True, []]),
     (["max_output_tokens"], ["5", True, 5.0, []]),
+    (["tool_choice", "tracing", "truncation"], [5, True, ["auto"]]),
+    (["prompt"], [5, True, "pmpt_1", []]),
 ]
 
 
@@ -161,7 +164,9 @@ def test_a_whole_number_serves_as_a_number() -> None:
         ("rtc", ["auto", "local", None], ["Local", "agora"]),
         ("speed", [0.25, 1.5, None], [0.24, 1.51, -1]),
         ("temperature", [0, 0.8, None], [-0.1]),
-        ("noise_reduction", ["near_field", "far_field", None], ["near"]),
+        ("noise_reduction", ["near_field", "far_field", "of_the_future", None], []),
+        ("reasoning_effort", ["minimal", "xhigh", "of_the_future", None], []),
+        ("audio_format", ["audio/pcm", "audio/pcmu", "audio/pcma"], ["pcm16", "audio/opus"]),
         ("output_modalities", [["audio"], ["text"], None], [[], ["audio", "text"], ["video"]]),
         ("max_output_tokens", [1, 4096, "inf", None], [0, -1, "all"]),
         ("wait_for_user_s", [0, 0.2], [-0.1]),
@@ -200,6 +205,7 @@ def test_turn_detection() -> None:
         ({}, "turn_detection.type"),
         ({"type": 5}, "turn_detection.type"),
         ({"type": "none"}, "turn_detection.type"),
+        ({"type": None}, "turn_detection.type"),
         ({"type": "server_vad", "threshold": "0.5"}, "turn_detection.threshold"),
         ({"type": "server_vad", "silence_duration_ms": 0.5}, "turn_detection.silence_duration_ms"),
         ({"type": "server_vad", "create_response": 1}, "turn_detection.create_response"),
@@ -207,6 +213,19 @@ def test_turn_detection() -> None:
 )
 def test_the_path_of_a_fault_leads_inside(value: Any, path: str) -> None:
     assert paths(turn_detection=value) == [path]
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "path"),
+    [
+        ("tool_choice", {"type": "function"}, "tool_choice.name"),
+        ("prompt", {"version": "1"}, "prompt.id"),
+        ("tracing", {"workflow_name": 5}, "tracing.workflow_name"),
+        ("truncation", {"type": "retention_ratio"}, "truncation.retention_ratio"),
+    ],
+)
+def test_what_is_within_is_checked_too(name: str, value: Any, path: str) -> None:
+    assert paths(**{name: value}) == [path]
 
 
 def test_every_character_of_a_channel_name() -> None:
@@ -240,6 +259,17 @@ DETECTION = st.none() | st.fixed_dictionaries(
         "of_the_future": JSON,
     },
 )
+KIND = (
+    st.none()
+    | st.text()
+    | st.fixed_dictionaries({"type": st.just("of_the_future")}, optional={"of_it": JSON})
+)
+
+
+def _with_id(value: dict[str, Any]) -> dict[str, Any]:
+    return value | {"id": "pmpt_1"}
+
+
 SECONDS = st.floats(1, 1e9) | st.integers(1, 10**6)
 OPTIONS = st.fixed_dictionaries(
     {"channel_name": st.text(LEGAL, min_size=1, max_size=64)},
@@ -251,10 +281,10 @@ OPTIONS = st.fixed_dictionaries(
         "speed": st.none() | st.floats(0.25, 1.5),
         "output_modalities": st.sampled_from([None, ["audio"], ["text"]]),
         "max_output_tokens": st.sampled_from([None, "inf", 1, 4096]),
-        "tool_choice": JSON,
-        "prompt": JSON,
-        "tracing": JSON,
-        "truncation": JSON,
+        "tool_choice": KIND,
+        "prompt": st.none() | st.dictionaries(st.just("of_the_future"), JSON).map(_with_id),
+        "tracing": st.none() | st.text() | st.dictionaries(st.just("of_the_future"), JSON),
+        "truncation": KIND,
         "include": st.none() | st.lists(st.text(), max_size=3),
         "turn_detection": DETECTION,
         "transcription_model": st.none() | st.text(),

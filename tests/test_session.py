@@ -1,19 +1,16 @@
 """Whole calls on the mock clock: the real WebSocket over streams in memory."""
 
 import time
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from functools import partial
 from typing import Any
 
 import pytest
 import trio
-from attrs import define, evolve, field
-from trio.testing import MockClock, wait_all_tasks_blocked
+from attrs import evolve
+from trio.testing import MockClock
 
 from agent.embedded import serve_stream
-from agent.errors import ChannelError, ModelLost, ModelRefused, sole_error
-from agent.options import AgentOptions
+from agent.errors import ChannelError, ModelLost, ModelRefused
 from agent.protocol.session import TurnDetection
 from agent.rtc.channel import ChannelLost, DataReceived, RecordingOver, UserLeft
 from agent.session import Call, Outcome
@@ -21,51 +18,9 @@ from agent.streams.chat import to_chunks
 from agent.streams.model import open_model
 from agent.streams.recorder import Tap
 from agent.streams.session_config import session_of
+from tests.fakes.call import OPTIONS, Running, a_call
 from tests.fakes.channel import PERSON, MemoryChannel
-from tests.fakes.model import ScriptedModel, memory_websocket
-
-OPTIONS = AgentOptions(channel_name="demo")
-
-
-@define
-class Running:
-    """A call under way, both its ends in the test's hands."""
-
-    model: ScriptedModel
-    channel: MemoryChannel
-    call: Call
-    outcome: Outcome | None = None
-    error: BaseException | None = None
-    over: trio.Event = field(factory=trio.Event)
-
-
-@asynccontextmanager
-async def a_call(options: AgentOptions = OPTIONS, *, person: bool = True) -> AsyncIterator[Running]:
-    model, channel = ScriptedModel(), MemoryChannel()
-    socket = memory_websocket(model.serve)
-    async with (
-        open_model(socket, session_of(options)) as connection,
-        trio.open_nursery() as nursery,
-    ):
-        call = Call(options, connection, channel, tap=Tap(), chat_prefix="t")
-        running = Running(model, channel, call)
-        nursery.start_soon(_run, running)
-        if person:
-            channel.join()
-        await wait_all_tasks_blocked()
-        with trio.fail_after(3600):
-            yield running
-        nursery.cancel_scope.cancel()
-
-
-async def _run(running: Running) -> None:
-    try:
-        running.outcome = await running.call.run()
-    except BaseExceptionGroup as group:
-        running.error = sole_error(group)
-        if running.error is None:
-            raise
-    running.over.set()
+from tests.fakes.model import memory_websocket
 
 
 async def _ended(running: Running) -> Outcome:
@@ -510,7 +465,7 @@ class Loudness:
 class Tone:
     """A voice for tests: 50 ms of one loud value for each character."""
 
-    async def speak(self, text: str, heard: bytes) -> bytes:
+    async def speak(self, text: str, heard: bytes, speed: float) -> bytes:
         await trio.lowlevel.checkpoint()
         return (5000).to_bytes(2, "little") * (1200 * len(text))
 

@@ -4,11 +4,15 @@ Time is an argument here, in seconds of the clock that paces playout.
 """
 
 from collections import deque
+from typing import Final
 
 from attrs import define, field
 
 from agent.audio import FRAME_BYTES, SAMPLE_BYTES, SAMPLE_RATE
 from agent.protocol.actions import Heard, PartKey
+
+JOINED_BYTES: Final = 4800
+"""Pieces of audio are joined up to this size, 100 ms; captured deltas are larger."""
 
 
 @define
@@ -56,6 +60,9 @@ class Utterance:
     def add(self, pcm: bytes) -> None:
         """More audio from the model."""
         self.received += len(pcm) // SAMPLE_BYTES
+        # However little comes at a time, what is kept of it is little more than its audio.
+        if self._chunks and len(self._chunks[-1]) + len(pcm) <= JOINED_BYTES:
+            pcm = bytes(self._chunks.pop()) + pcm
         self._chunks.append(memoryview(pcm))
 
     def take(self, frames: int, start: float) -> bytes:

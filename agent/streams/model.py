@@ -1,26 +1,36 @@
 """The WebSocket to the realtime model: open it, configure the session, read and write events."""
 
 import logging
-from collections.abc import AsyncIterator
+from collections import deque
+from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import Any, Final
-from urllib.parse import parse_qs, quote, urlsplit
 
-import orjson
 import trio
 from attrs import frozen
 from trio_websocket import ConnectionClosed, WebSocketConnection
 
 from agent.errors import ModelLost, ModelRefused, ModelUnreachable
-from agent.protocol import ProtocolError, UnknownEvent, decode_server_event, encode
-from agent.protocol.client_events import RealtimeClientEvent, SessionUpdateEvent
+from agent.protocol import ProtocolError, UnknownEvent, beta, decode_server_event, encode
+from agent.protocol.client_events import (
+    InputAudioBufferAppendEvent,
+    RealtimeClientEvent,
+    SessionUpdateEvent,
+)
+from agent.protocol.codec import dump, json_object
 from agent.protocol.server_events import (
     RealtimeErrorEvent,
     RealtimeServerEvent,
     SessionCreatedEvent,
     SessionUpdatedEvent,
 )
-from agent.protocol.session import RealtimeSessionCreateRequest
+from agent.protocol.session import (
+    AudioFormat,
+    RealtimeSessionCreateRequest,
+    RealtimeTranscriptionSessionCreateRequest,
+)
+from agent.streams.model_address import ModelAddress
+from agent.streams.model_audio import ModelAudio
 from agent.websocket import Terms, open_websocket
 
 CONNECT_S: Final = 15.0
@@ -31,50 +41,14 @@ CLOSE_S: Final = 2.0
 """A closing handshake is one round trip; a person who leaves does not wait for more."""
 MAX_MESSAGE: Final = 16 * 2**20
 """One event; a delta is some 16 KB, and the API takes 15 MiB in the other direction."""
+MAX_UNKNOWN: Final = 64
+"""Unknown types of events that are told, each once. An API that is newer than this has a few."""
 _CUT: Final = 128
+_LINE: Final = 2**16
+"""Characters of an event in the log: room for a session with many tools."""
 
 _log = logging.getLogger(__name__)
 _wire = logging.getLogger("agent.wire")
-
-
-@frozen(kw_only=True)
-class ModelAddress:
-    """Where a model is and how one is let in.
-
-    :ivar headers: may hold the key, so they are left out of the repr.
-    """
-
-    url: str
-    headers: tuple[tuple[bytes, bytes], ...]
-
-    def __repr__(self) -> str:
-        return f"ModelAddress({self.shown!r})"
-
-    @property
-    def shown(self) -> str:
-        """The URL without what may be secret."""
-        parts = urlsplit(self.url)
-        port = f":{parts.port}" if parts.port else ""
-        return f"{parts.scheme}://{parts.hostname}{port}{parts.path}"
-
-
-def model_address(base_uri: str, model: str, *, key: str | None, auth: str) -> ModelAddress:
-    """The address of a model.
-
-    :param base_uri: ws:// or wss://; without a path `/v1/realtime` is added; a `model=` in its
-        query is kept.
-    :param auth: `bearer`, or `api-key` (Azure).
-    """
-    parts = urlsplit(base_uri)
-    path = parts.path if parts.path.strip("/") else "/v1/realtime"
-    query = parts.query
-    if "model" not in parse_qs(query):
-        query = f"{query}&" * bool(query) + f"model={quote(model, safe='')}"
-    headers: tuple[tuple[bytes, bytes], ...] = ()
-    if key is not None:
-        name, value = ("api-key", key) if auth == "api-key" else ("Authorization", f"Bearer {key}")
-        headers = ((name.encode(), value.encode()),)
-    return ModelAddress(url=f"{parts.scheme}://{parts.netloc}{path}?{query}", headers=headers)
 
 
 @asynccontextmanager
@@ -106,71 +80,147 @@ class ModelConnection:
     """
 
     def __init__(
-        self, websocket: WebSocketConnection, session: RealtimeSessionCreateRequest
+        self, socket: "_EventSocket", session: RealtimeSessionCreateRequest, audio: ModelAudio
     ) -> None:
         self.session = session
         self.malformed = 0
-        self._websocket = websocket
+        self._socket = socket
+        self._audio = audio
         self._unknown: set[str] = set()
+        self._pending: deque[RealtimeServerEvent | UnknownEvent] = deque()  # of one that came
 
     async def send(self, event: RealtimeClientEvent) -> None:
         """Send one event. Cancelled in the midst of it, the connection is of no more use.
 
         :raises ModelLost: the connection has ended.
         """
-        await _send(self._websocket, event)
+        if isinstance(event, InputAudioBufferAppendEvent):
+            event = self._audio.to_model(event)
+            if not event.audio:
+                return  # all of it waits to be converted with what comes next
+        await self._socket.send(event)
 
     async def receive(self) -> RealtimeServerEvent | UnknownEvent:
         """The next event that can be read; one that is malformed is logged, counted and dropped.
 
         :raises ModelLost: the connection has ended.
         """
-        while True:
-            event = _decoded(await _receive(self._websocket))
+        while not self._pending:
+            event = await self._socket.receive()
             if event is None:
                 self.malformed += 1
                 continue
-            if isinstance(event, UnknownEvent) and event.type not in self._unknown:
-                self._unknown.add(event.type)
-                _log.info("events of the type %s are not known here and are let pass", event.type)
-            return event
+            if isinstance(event, UnknownEvent):
+                self._tell_once(event.type[:_CUT])
+            self._pending.extend(self._audio.from_model(event))
+        return self._pending.popleft()
+
+    def _tell_once(self, unknown: str) -> None:
+        if unknown not in self._unknown and len(self._unknown) < MAX_UNKNOWN:
+            self._unknown.add(unknown)
+            _log.info("events of the type %s are not known here and are let pass", unknown)
 
 
 @asynccontextmanager
 async def open_model(
     websocket: AbstractAsyncContextManager[WebSocketConnection],
     session: RealtimeSessionCreateRequest,
+    *,
+    dialect: str = "ga",
 ) -> AsyncIterator[ModelConnection]:
     """A session with a model, configured and ready; closed with 1000 when the context exits.
 
     :param websocket: opens the WebSocket: `dial`, or what stands in for it.
     :param session: what to ask for.
+    :param dialect: `ga`, or `beta`: what is spoken on the wire. Events are GA in any case.
     :raises ModelUnreachable: no answer in time.
     :raises ModelRefused: the server refused the key, the model or the session, in its own words.
+    :raises ModelFormatUnknown: the server speaks a format of audio that is not known here.
+    :raises ConfigError: what G.711 needs is not installed.
     """
     async with websocket as connection:
+        socket = _EventSocket(connection, _DIALECTS[dialect])
         try:
-            yield ModelConnection(connection, await _configure(connection, session))
+            told = await _configure(socket, session)
+            formats = (_format(side, told, session) for side in ("input", "output"))
+            yield ModelConnection(socket, told, ModelAudio(*formats))
         finally:
             with trio.move_on_after(CLOSE_S, shield=True):
                 await connection.aclose(1000)
 
 
+@frozen
+class _Dialect:
+    """How events are written and read."""
+
+    encode: Callable[[RealtimeClientEvent], str]
+    decode: Callable[[str | bytes], RealtimeServerEvent | UnknownEvent]
+
+
+_DIALECTS: Final = {
+    "ga": _Dialect(encode, decode_server_event),
+    "beta": _Dialect(beta.encode_client_event, beta.decode_server_event),
+}
+
+
+class _EventSocket:
+    """Events over a WebSocket, in a dialect."""
+
+    def __init__(self, websocket: WebSocketConnection, dialect: _Dialect) -> None:
+        self._websocket = websocket
+        self._dialect = dialect
+
+    async def send(self, event: RealtimeClientEvent) -> None:
+        text = self._dialect.encode(event)
+        if _wire.isEnabledFor(logging.DEBUG):
+            _wire.debug("-> %s", _shortened(text))
+        try:
+            await self._websocket.send_message(text)
+        except ConnectionClosed as error:
+            raise _lost(error) from error
+
+    async def receive(self) -> RealtimeServerEvent | UnknownEvent | None:
+        """The next event; None if it is malformed, which the log tells."""
+        try:
+            data = await self._websocket.get_message()
+        except ConnectionClosed as error:
+            raise _lost(error) from error
+        if _wire.isEnabledFor(logging.DEBUG):
+            _wire.debug("<- %s", _shortened(data))
+        try:
+            return self._dialect.decode(data)
+        except ProtocolError as error:
+            _log.warning("a malformed event of the model's was dropped: %s", error)
+            return None
+
+
 async def _configure(
-    websocket: WebSocketConnection, wanted: RealtimeSessionCreateRequest
+    socket: _EventSocket, wanted: RealtimeSessionCreateRequest
 ) -> RealtimeSessionCreateRequest:
-    await _expect(websocket, SessionCreatedEvent)
-    await _send(websocket, SessionUpdateEvent(session=wanted))
-    return (await _expect(websocket, SessionUpdatedEvent)).session
+    await _expect(socket, SessionCreatedEvent)
+    await socket.send(SessionUpdateEvent(session=wanted))
+    session = (await _expect(socket, SessionUpdatedEvent)).session
+    if isinstance(session, RealtimeTranscriptionSessionCreateRequest):
+        raise ModelRefused("the server's session only transcribes, and does not answer")
+    return session
+
+
+def _format(side: str, *sessions: RealtimeSessionCreateRequest) -> AudioFormat:
+    """The format of the first session that tells one."""
+    for session in sessions:
+        half = session.audio and getattr(session.audio, side)
+        if half and half.format:
+            return half.format  # type: ignore[no-any-return]  # of a side named by a variable
+    return AudioFormat()
 
 
 async def _expect(
-    websocket: WebSocketConnection, wanted: type[SessionCreatedEvent] | type[SessionUpdatedEvent]
+    socket: _EventSocket, wanted: type[SessionCreatedEvent] | type[SessionUpdatedEvent]
 ) -> SessionCreatedEvent | SessionUpdatedEvent:
     try:
         with trio.fail_after(ANSWER_S):
             while True:
-                event = _decoded(await _receive(websocket))
+                event = await socket.receive()
                 if isinstance(event, wanted):
                     return event
                 if isinstance(event, RealtimeErrorEvent):
@@ -181,35 +231,6 @@ async def _expect(
         ) from None
     except ModelLost as error:
         raise ModelUnreachable(f"{error}, before {wanted.type}") from error
-
-
-def _decoded(data: str | bytes) -> RealtimeServerEvent | UnknownEvent | None:
-    """The event; None if it is malformed, which the log tells."""
-    try:
-        return decode_server_event(data)
-    except ProtocolError as error:
-        _log.warning("a malformed event of the model's was dropped: %s", error)
-        return None
-
-
-async def _send(websocket: WebSocketConnection, event: RealtimeClientEvent) -> None:
-    text = encode(event)
-    if _wire.isEnabledFor(logging.DEBUG):
-        _wire.debug("-> %s", _shortened(text))
-    try:
-        await websocket.send_message(text)
-    except ConnectionClosed as error:
-        raise _lost(error) from error
-
-
-async def _receive(websocket: WebSocketConnection) -> str | bytes:
-    try:
-        data = await websocket.get_message()
-    except ConnectionClosed as error:
-        raise _lost(error) from error
-    if _wire.isEnabledFor(logging.DEBUG):
-        _wire.debug("<- %s", _shortened(data))
-    return data
 
 
 def _lost(error: ConnectionClosed) -> ModelLost:
@@ -223,12 +244,10 @@ def _lost(error: ConnectionClosed) -> ModelLost:
 def _shortened(data: str | bytes) -> str:
     """The event with its audio and deltas cut short, for the log."""
     try:
-        value = orjson.loads(data)
-    except orjson.JSONDecodeError:
+        value = json_object(data)
+    except ProtocolError:
         return repr(data[:_CUT])
-    if isinstance(value, dict):
-        value = {name: _cut(name, item) for name, item in value.items()}
-    return orjson.dumps(value).decode()
+    return dump({name: _cut(name, item) for name, item in value.items()})[:_LINE]
 
 
 def _cut(name: str, value: Any) -> Any:

@@ -1,7 +1,7 @@
 """The options of an agent as the session that it asks the model for."""
 
 import logging
-from typing import Any
+from typing import Any, Final
 
 from agent.audio import SAMPLE_RATE
 from agent.options import AgentOptions, default_instructions
@@ -13,29 +13,47 @@ from agent.protocol.session import (
     RealtimeAudioConfig,
     RealtimeAudioConfigInput,
     RealtimeAudioConfigOutput,
+    RealtimeReasoning,
     RealtimeSessionCreateRequest,
+    VoiceID,
 )
+
+BETA_TEMPERATURE: Final = 0.8
+"""What Agora's earlier sample asked for, and the beta interface's own default."""
 
 _log = logging.getLogger(__name__)
 
 
-def session_of(options: AgentOptions) -> RealtimeSessionCreateRequest:
-    """What `session.update` asks for. What is unset in the options is not sent."""
-    if options.temperature is not None:
-        _log.warning("temperature is left out: the GA interface does not know it")
+def session_of(options: AgentOptions, *, dialect: str = "ga") -> RealtimeSessionCreateRequest:
+    """What `session.update` asks for. What is unset in the options is not sent.
+
+    :param dialect: of the server, `ga` or `beta`. Only beta knows a temperature; only GA has
+        objects for custom voices.
+    """
     return RealtimeSessionCreateRequest(
         type="realtime",
         instructions=options.system_instruction or default_instructions(options.language),
         output_modalities=_set(options.output_modalities),
-        audio=RealtimeAudioConfig(input=_input(options), output=_output(options)),
+        audio=RealtimeAudioConfig(input=_input(options), output=_output(options, dialect)),
         tool_choice=_set(options.tool_choice),
         max_output_tokens=_set(options.max_output_tokens),
-        reasoning=_set(options.reasoning_effort and {"effort": options.reasoning_effort}),
+        reasoning=_set(
+            options.reasoning_effort and RealtimeReasoning(effort=options.reasoning_effort)
+        ),
         prompt=_set(options.prompt),
         tracing=_set(options.tracing),
         truncation=_set(options.truncation),
         include=_set(options.include),
+        extra=_temperature(options.temperature, dialect),
     )
+
+
+def _temperature(wanted: float | None, dialect: str) -> dict[str, Any]:
+    if dialect == "beta":
+        return {"temperature": BETA_TEMPERATURE if wanted is None else wanted}
+    if wanted is not None:
+        _log.warning("temperature is left out: the GA interface does not know it")
+    return {}
 
 
 def _input(options: AgentOptions) -> RealtimeAudioConfigInput:
@@ -43,7 +61,7 @@ def _input(options: AgentOptions) -> RealtimeAudioConfigInput:
         model=options.transcription_model, language=options.language
     )
     return RealtimeAudioConfigInput(
-        format=_PCM,
+        format=_format(options),
         transcription=transcription or None,
         turn_detection=options.turn_detection,
         noise_reduction=_set(
@@ -52,13 +70,20 @@ def _input(options: AgentOptions) -> RealtimeAudioConfigInput:
     )
 
 
-def _output(options: AgentOptions) -> RealtimeAudioConfigOutput:
+def _output(options: AgentOptions, dialect: str) -> RealtimeAudioConfigOutput:
     # OpenAI's ids of custom voices begin so; a name stands for itself.
-    voice = {"id": options.voice} if options.voice.startswith("voice_") else options.voice
-    return RealtimeAudioConfigOutput(format=_PCM, voice=voice, speed=_set(options.speed))
+    is_custom = dialect == "ga" and options.voice.startswith("voice_")
+    return RealtimeAudioConfigOutput(
+        format=_format(options),
+        voice=VoiceID(id=options.voice) if is_custom else options.voice,
+        speed=_set(options.speed),
+    )
 
 
-_PCM = AudioFormat(type="audio/pcm", rate=SAMPLE_RATE)
+def _format(options: AgentOptions) -> AudioFormat:
+    # G.711 has one rate, which is not said.
+    is_pcm = options.audio_format == "audio/pcm"
+    return AudioFormat(type=options.audio_format, rate=SAMPLE_RATE if is_pcm else UNSET)
 
 
 def _set(value: Any) -> Any:

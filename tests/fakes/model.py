@@ -16,6 +16,9 @@ from trio_websocket import (
     wrap_server_stream,
 )
 
+from agent.streams.model import MAX_MESSAGE
+from tests.official import official_client_event
+
 PATH = "/v1/realtime?model=gpt-realtime-2.1"
 ITEM = {"type": "message", "role": "assistant", "content": [], "id": "item_1"}
 
@@ -28,13 +31,18 @@ async def memory_websocket(
     ours, theirs = memory_stream_pair()
     async with trio.open_nursery() as nursery:
         nursery.start_soon(serve, theirs)
-        # Any stream will do for it, whatever its annotation says.
-        yield await wrap_client_stream(nursery, ours, "model", path)  # type: ignore[arg-type]
+        yield await wrap_client_stream(
+            nursery,
+            ours,  # type: ignore[arg-type]  # any stream will do, whatever its annotation says
+            "model",
+            path,
+            max_message_size=MAX_MESSAGE,
+        )
         nursery.cancel_scope.cancel()
 
 
 class ScriptedModel:
-    """A model that does what a test says, event by event.
+    """A model that does what a test says, event by event, and takes what is official only.
 
     :ivar got: the client's events, in order, without its audio appends.
     :ivar appends: when audio was appended, and how many samples.
@@ -58,7 +66,7 @@ class ScriptedModel:
             await self.send("session.created", session=self._session)
             try:
                 while True:
-                    await self._take(orjson.loads(await self._websocket.get_message()))
+                    await self._take(official_client_event(await self._websocket.get_message()))
             except ConnectionClosed as error:
                 self.closed_with = error.reason.code if error.reason else None
                 self.changed.set()
@@ -69,10 +77,10 @@ class ScriptedModel:
         event = {"type": type_, "event_id": f"event_{next(self._ids)}", **fields}
         await self._websocket.send_message(orjson.dumps(event).decode())
 
-    async def raw(self, text: str) -> None:
-        """Send what may be no event at all."""
+    async def raw(self, message: str | bytes) -> None:
+        """Send what may be no event at all, as text or binary."""
         assert self._websocket is not None
-        await self._websocket.send_message(text)
+        await self._websocket.send_message(message)
 
     async def close(self, code: int, reason: str) -> None:
         """Close the socket."""

@@ -8,12 +8,11 @@ import trio
 from trio.testing import MockClock
 from trio_websocket import WebSocketConnection, wrap_server_stream
 
-from agent.errors import ModelError, ModelLost, ModelRefused, ModelUnreachable
-from agent.options import AgentOptions
+from agent.errors import ModelError, ModelFormatUnknown, ModelLost, ModelRefused, ModelUnreachable
 from agent.protocol.client_events import InputAudioBufferAppendEvent
-from agent.protocol.session import RealtimeSessionCreateRequest, TurnDetection
-from agent.streams.model import ANSWER_S, model_address, open_model
-from agent.streams.session_config import session_of
+from agent.protocol.server_events import ResponseContentPartAddedEvent
+from agent.protocol.session import RealtimeSessionCreateRequest
+from agent.streams.model import ANSWER_S, open_model
 from tests.fakes.model import ScriptedModel, memory_websocket
 
 SESSION = RealtimeSessionCreateRequest(type="realtime")
@@ -21,7 +20,7 @@ CREATED = orjson.dumps({"type": "session.created", "session": {}}).decode()
 Script = Callable[[WebSocketConnection], Awaitable[None]]
 
 
-async def open_against(script: Script) -> ModelError:
+async def open_against(script: Script, *, dialect: str = "ga") -> ModelError:
     """The error of opening a session with a server that does this."""
 
     async def serve(stream: trio.abc.Stream) -> None:
@@ -30,7 +29,7 @@ async def open_against(script: Script) -> ModelError:
             await script(await request.accept())
 
     with pytest.RaisesGroup(ModelError, flatten_subgroups=True, allow_unwrapped=True) as caught:
-        async with open_model(memory_websocket(serve), SESSION):
+        async with open_model(memory_websocket(serve), SESSION, dialect=dialect):
             raise AssertionError("it opened")
     found: BaseException = caught.value
     while isinstance(found, BaseExceptionGroup):
@@ -142,44 +141,6 @@ async def test_the_wire_log_cuts_audio_short(
     assert len(orjson.loads(got[3:])["delta"]) == 131
 
 
-async def test_the_session_is_asked_for_in_the_ga_shape(autojump_clock: MockClock) -> None:
-    model = ScriptedModel()
-    options = AgentOptions(channel_name="a", temperature=0.8, speed=1.1, voice="voice_123")
-    async with open_model(memory_websocket(model.serve), session_of(options)):
-        [update] = model.of_type("session.update")
-    session = update["session"]
-    assert session["type"] == "realtime"
-    assert session["audio"] == {
-        "input": {
-            "format": {"type": "audio/pcm", "rate": 24000},
-            "transcription": {"model": "gpt-4o-mini-transcribe", "language": "en"},
-            "turn_detection": {
-                "type": "server_vad",
-                "threshold": 0.5,
-                "prefix_padding_ms": 300,
-                "silence_duration_ms": 200,
-            },
-        },
-        "output": {
-            "format": {"type": "audio/pcm", "rate": 24000},
-            "voice": {"id": "voice_123"},
-            "speed": 1.1,
-        },
-    }
-    assert set(session) == {"type", "instructions", "audio"}  # nothing unset, no temperature
-
-
-def test_null_turn_detection_and_transcription_are_said() -> None:
-    options = AgentOptions(channel_name="a", turn_detection=None, transcription_model=None)
-    audio = session_of(options).audio
-    assert audio
-    assert audio.input
-    assert audio.input.turn_detection is None
-    assert audio.input.transcription is None
-    semantic = AgentOptions(channel_name="a", turn_detection=TurnDetection(type="semantic_vad"))
-    assert session_of(semantic).audio.input.turn_detection.type == "semantic_vad"  # type: ignore[union-attr]
-
-
 async def test_the_socket_is_closed_with_1000(autojump_clock: MockClock) -> None:
     model = ScriptedModel()
     async with open_model(memory_websocket(model.serve), SESSION):
@@ -197,31 +158,53 @@ async def test_the_end_of_the_connection_is_told_to_both_directions(
             await connection.receive()
 
 
-@pytest.mark.parametrize(
-    ("base", "auth", "url", "header"),
-    [
-        (
-            "wss://api.openai.com",
-            "bearer",
-            "wss://api.openai.com/v1/realtime?model=m",
-            (b"Authorization", b"Bearer sk-secret"),
-        ),
-        (
-            "wss://r.openai.azure.com/openai/v1/realtime?model=deployed",
-            "api-key",
-            "wss://r.openai.azure.com/openai/v1/realtime?model=deployed",
-            (b"api-key", b"sk-secret"),
-        ),
-        (
-            "ws://127.0.0.1:9/?trace=1",
-            "bearer",
-            "ws://127.0.0.1:9/v1/realtime?trace=1&model=m",
-            (b"Authorization", b"Bearer sk-secret"),
-        ),
-    ],
-)
-def test_addresses(base: str, auth: str, url: str, header: tuple[bytes, bytes]) -> None:
-    address = model_address(base, "m", key="sk-secret", auth=auth)
-    assert (address.url, address.headers) == (url, (header,))
-    assert "secret" not in repr(address)
-    assert "OpenAI-Beta" not in str(address.headers)
+async def test_a_server_that_only_transcribes_is_refused(autojump_clock: MockClock) -> None:
+    async def script(websocket: WebSocketConnection) -> None:
+        await websocket.send_message(CREATED)
+        await websocket.get_message()
+        updated = {"type": "session.updated", "session": {"type": "transcription"}}
+        await websocket.send_message(orjson.dumps(updated).decode())
+
+    error = await open_against(script)
+    assert isinstance(error, ModelRefused)
+    assert "only transcribes" in str(error)
+
+
+async def test_azures_twin_of_a_part_does_no_harm(autojump_clock: MockClock) -> None:
+    """Its content_part events say `part` a second time, as `content` (captured in 2026)."""
+    model, part = ScriptedModel(), {"type": "audio", "transcript": ""}
+    place = {"response_id": "r", "item_id": "i", "output_index": 0, "content_index": 0}
+    async with open_model(memory_websocket(model.serve), SESSION) as connection:
+        await model.send("response.content_part.added", **place, part=part, content=part)
+        event = await connection.receive()
+        assert isinstance(event, ResponseContentPartAddedEvent)
+        assert event.part.type == "audio"
+        assert event.extra == {"content": part}
+        assert connection.malformed == 0
+
+
+async def test_a_refusal_in_the_beta_dialect_is_told(autojump_clock: MockClock) -> None:
+    async def script(websocket: WebSocketConnection) -> None:
+        await websocket.send_message(refusal("beta_api_shape_disabled", "No longer supported."))
+
+    error = await open_against(script, dialect="beta")
+    assert isinstance(error, ModelRefused)
+    assert error.code == "beta_api_shape_disabled"
+
+
+@pytest.mark.parametrize("dialect", ["ga", "beta"])
+async def test_an_unknown_format_is_named(dialect: str, autojump_clock: MockClock) -> None:
+    told = {
+        "ga": {"audio": {"output": {"format": {"type": "opus"}}}},
+        "beta": {"output_audio_format": "opus"},
+    }[dialect]
+
+    async def script(websocket: WebSocketConnection) -> None:
+        await websocket.send_message(CREATED)
+        await websocket.get_message()
+        updated = {"type": "session.updated", "session": told}
+        await websocket.send_message(orjson.dumps(updated).decode())
+
+    error = await open_against(script, dialect=dialect)
+    assert isinstance(error, ModelFormatUnknown)
+    assert "opus" in str(error)

@@ -1,0 +1,61 @@
+"""A whole call on a test's clock: the real WebSocket over streams in memory."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import trio
+from attrs import define, field
+from trio.testing import wait_all_tasks_blocked
+
+from agent.errors import sole_error
+from agent.options import AgentOptions
+from agent.session import Call, Outcome
+from agent.streams.model import open_model
+from agent.streams.recorder import Tap
+from agent.streams.session_config import session_of
+from tests.fakes.channel import MemoryChannel
+from tests.fakes.model import ScriptedModel, memory_websocket
+
+OPTIONS = AgentOptions(channel_name="demo")
+
+
+@define
+class Running:
+    """A call under way, both its ends in the test's hands."""
+
+    model: ScriptedModel
+    channel: MemoryChannel
+    call: Call
+    outcome: Outcome | None = None
+    error: BaseException | None = None
+    over: trio.Event = field(factory=trio.Event)
+
+
+@asynccontextmanager
+async def a_call(options: AgentOptions = OPTIONS, *, person: bool = True) -> AsyncIterator[Running]:
+    """A call in which the person is already there, unless it is said otherwise."""
+    model, channel = ScriptedModel(), MemoryChannel()
+    socket = memory_websocket(model.serve)
+    async with (
+        open_model(socket, session_of(options)) as connection,
+        trio.open_nursery() as nursery,
+    ):
+        call = Call(options, connection, channel, tap=Tap(), chat_prefix="t")
+        running = Running(model, channel, call)
+        nursery.start_soon(_run, running)
+        if person:
+            channel.join()
+        await wait_all_tasks_blocked()
+        with trio.fail_after(3600):
+            yield running
+        nursery.cancel_scope.cancel()
+
+
+async def _run(running: Running) -> None:
+    try:
+        running.outcome = await running.call.run()
+    except BaseExceptionGroup as group:
+        running.error = sole_error(group)
+        if running.error is None:
+            raise
+    running.over.set()
