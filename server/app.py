@@ -57,7 +57,7 @@ def create_app(
     app.register_blueprint(page_routes())
     app.register_blueprint(agent_routes(settings, agents, keys))
     app.register_blueprint(channel_routes(relay or make_relay()))
-    app.register_blueprint(realtime_routes(stages))
+    app.register_blueprint(realtime_routes(settings, stages))
     return app
 
 

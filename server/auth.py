@@ -7,7 +7,6 @@ pointed at 127.0.0.1 even reads the answers (DNS rebinding). `is_own_host` and `
 
 import hmac
 import logging
-from ipaddress import ip_address
 from pathlib import Path
 from typing import Final
 from urllib.parse import urlsplit
@@ -16,6 +15,7 @@ from attrs import frozen
 
 from agent.config import Settings
 from agent.errors import ConfigError
+from agent.listening import is_loopback
 
 _DEFAULT_PORTS: Final = {"http": 80, "ws": 80, "https": 443, "wss": 443}
 
@@ -86,16 +86,6 @@ class _Stamp:
     mtime_ns: int
     size: int
     inode: int
-
-
-def is_loopback(host: str) -> bool:
-    """Whether an address, or a host's name, is this machine's loopback."""
-    if host == "localhost" or host.endswith(".localhost"):
-        return True
-    try:
-        return ip_address(host).is_loopback
-    except ValueError:
-        return False
 
 
 def is_own_host(host: str | None) -> bool:

@@ -1,69 +1,18 @@
-"""The listening socket, and the addresses that follow from where it is bound."""
+"""Where this server listens."""
 
-import errno
 import socket
-from ipaddress import ip_address
-from typing import Any, Final, TypeAlias
+from typing import Final
 
-from agent.errors import ConfigError
-from server.auth import is_loopback
+from agent.listening import Names
+from agent.listening import open_listener as open_named_listener
 
-_BACKLOG: Final = 100
-_Address: TypeAlias = tuple[socket.AddressFamily, Any]
+_NAMES: Final = Names(
+    host="SERVER_HOST",
+    port="SERVER_PORT=... or --port",
+    keys="SERVER_API_KEY or SERVER_API_KEYS_FILE",
+)
 
 
 def open_listener(host: str, port: int, *, has_keys: bool) -> socket.socket:
-    """Bind and listen; the caller closes it.
-
-    :param port: 0 for any that is free.
-    :param has_keys: whether clients must send a key.
-    :raises ConfigError: it can't be bound, or must not be without keys.
-    """
-    family, address = _resolve(host, port)
-    if not has_keys and not is_loopback(address[0]):
-        raise ConfigError(
-            f"SERVER_HOST: {host} can be reached from other machines, so SERVER_API_KEY or "
-            "SERVER_API_KEYS_FILE must be set"
-        )
-    listener = socket.socket(family, socket.SOCK_STREAM)
-    try:
-        # So that a server that has just stopped can be started again.
-        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        listener.bind(address)
-        listener.listen(_BACKLOG)
-    except OSError as error:
-        listener.close()
-        raise ConfigError(_why(error, host, port)) from error
-    return listener
-
-
-def authority(listener: socket.socket) -> str:
-    """`host:port` under which this machine reaches the listener."""
-    host, port = listener.getsockname()[:2]
-    if ip_address(host).is_unspecified:
-        host = "127.0.0.1" if listener.family == socket.AF_INET else "::1"
-    return _joined(host, port)
-
-
-def _resolve(host: str, port: int) -> _Address:
-    try:
-        found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
-    except (OSError, UnicodeError) as error:
-        raise ConfigError(f"SERVER_HOST: {host!r} is no address of this machine") from error
-    # "localhost" is both; the 127.0.0.1 that people type has to work.
-    found.sort(key=lambda info: info[0] != socket.AF_INET)
-    return found[0][0], found[0][4]
-
-
-def _why(error: OSError, host: str, port: int) -> str:
-    where = _joined(host, port)
-    remedy = "choose another port with SERVER_PORT=... or --port"
-    if error.errno == errno.EADDRINUSE:
-        return f"{where} is in use by another program: {remedy}"
-    if error.errno == errno.EACCES:
-        return f"{where} may not be listened on by this user: {remedy}"
-    return f"{where} cannot be listened on: {error.strerror}; see SERVER_HOST and SERVER_PORT"
-
-
-def _joined(host: str, port: int) -> str:
-    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+    """Bind and listen, as `agent.listening` does, in the names of this server's settings."""
+    return open_named_listener(host, port, has_keys=has_keys, names=_NAMES)

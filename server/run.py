@@ -7,11 +7,11 @@ import trio
 from attrs import evolve, frozen
 
 from agent.config import EMBEDDED_MODEL, Settings
+from agent.listening import authority
 from agent.signals import stop_on_signals
 from agent.supervisor.supervisor import open_supervisor
 from server.app import create_app, make_relay
 from server.auth import Keys
-from server.listening import authority
 from server.serving import open_server
 from server.stages import Stages
 
@@ -68,6 +68,7 @@ def settings_of_agents(start: Start) -> Settings:
             settings,
             realtime_api_base_uri=f"ws://{here}/v1/realtime",
             realtime_api_auth="bearer",
+            realtime_api_dialect="ga",
             openai_model=EMBEDDED_MODEL,
             openai_api_key=start.own_key,
         )

@@ -12,6 +12,7 @@ from typing import Any, Final
 
 import trio
 from attrs import frozen
+from hypercorn.events import Closed
 from hypercorn.protocol.ws_stream import (
     ASGIWebsocketState,
     FrameTooLargeError,
@@ -86,6 +87,15 @@ class Websocket(TrioWebsocket):
         await self.close(code, reason)
         with trio.move_on_after(CLOSE_S):
             await self.drain()
+
+    async def cut(self) -> None:
+        """End the connection without a close frame."""
+        self._finished = True
+        # What Hypercorn's side sends goes through this method of its protocol's, which alone
+        # reaches the connection.
+        protocol = getattr(getattr(self.hypercorn, "send", None), "__self__", None)
+        if protocol is not None:
+            await protocol.send(Closed())
 
     async def drain(self) -> None:
         """Drop what the peer sends until it has left."""

@@ -1,28 +1,39 @@
 """A realtime model that needs no key.
 
-It speaks OpenAI's Realtime protocol (GA) over a WebSocket, so that an agent cannot tell it from
-the real service: sessions, voice activity detection, turns, responses in real time and their
-interruption, truncation, errors in the service's own words. What it cannot do is understand: it
-recognises no words, and says so. It is there for demos, for tests, and for working on an agent
-without paying for it.
+It speaks OpenAI's Realtime protocol over a WebSocket, so that an agent cannot tell it from the real
+service: sessions, voice activity detection, turns, responses in real time and their interruption,
+truncation, errors in the service's own words. What it cannot do is understand: it recognises no
+words, and says so. It is there for demos, for tests, and for working on an agent without paying
+for it.
 
 `serve_stream` is the model behind any Trio stream, `converse` behind any socket of messages,
-`Engine` without I/O.
+`Engine` without I/O; `python -m agent.embedded` serves it by itself.
 """
 
-from agent.embedded.endpoint import ModelSocket, SocketClosed, converse
-from agent.embedded.engine import Close, Engine
-from agent.embedded.speaking import SpeechRequest
-from agent.embedded.vad import SileroProbability, SpeechProbability
-from agent.embedded.voice import EchoVoice, EspeakVoice, Voice, VoiceError, find_voice
-from agent.embedded.websocket import serve_stream
-from agent.embedded.words import Understanding
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from agent.embedded.admission import Applicant, applicant
+    from agent.embedded.endpoint import ModelOptions, converse
+    from agent.embedded.engine import Close, Engine
+    from agent.embedded.faults import FaultPlan, faults_from_json, read_faults
+    from agent.embedded.model_socket import ModelSocket, SocketClosed
+    from agent.embedded.scripts import read_script, script
+    from agent.embedded.speaking import SpeechRequest
+    from agent.embedded.vad import SileroProbability, SpeechProbability
+    from agent.embedded.voice import EchoVoice, EspeakVoice, Voice, VoiceError, find_voice
+    from agent.embedded.websocket import serve_stream
+    from agent.embedded.words import Understanding
 
 __all__ = [
+    "Applicant",
     "Close",
     "EchoVoice",
     "Engine",
     "EspeakVoice",
+    "FaultPlan",
+    "ModelOptions",
     "ModelSocket",
     "SileroProbability",
     "SocketClosed",
@@ -31,7 +42,41 @@ __all__ = [
     "Understanding",
     "Voice",
     "VoiceError",
+    "applicant",
     "converse",
+    "faults_from_json",
     "find_voice",
+    "read_faults",
+    "read_script",
+    "script",
     "serve_stream",
 ]
+
+_HOMES = {
+    "Applicant": "admission",
+    "applicant": "admission",
+    "ModelOptions": "endpoint",
+    "converse": "endpoint",
+    "Close": "engine",
+    "Engine": "engine",
+    "FaultPlan": "faults",
+    "faults_from_json": "faults",
+    "read_faults": "faults",
+    "ModelSocket": "model_socket",
+    "SocketClosed": "model_socket",
+    "read_script": "scripts",
+    "script": "scripts",
+    "SpeechRequest": "speaking",
+    "SileroProbability": "vad",
+    "SpeechProbability": "vad",
+    "serve_stream": "websocket",
+    "Understanding": "words",
+}
+
+
+def __getattr__(name: str) -> Any:
+    # Imported when first asked for: the command must be able to say in one line what is not
+    # installed, and to hold signals back, before the slow imports.
+    if name not in __all__:
+        raise AttributeError(f"module 'agent.embedded' has no attribute {name!r}")
+    return getattr(import_module(f"agent.embedded.{_HOMES.get(name, 'voice')}"), name)

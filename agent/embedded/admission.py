@@ -13,8 +13,7 @@ from agent.protocol.server_events import RealtimeError, RealtimeErrorEvent
 
 SUBPROTOCOL: Final = "realtime"
 """What browsers' clients offer, and then insist on."""
-TRANSCRIPTION: Final = "transcription"
-"""The intent of a client that wants no answers."""
+_TRANSCRIPTION: Final = "transcription"
 _BAD_KEY: Final = 3000
 _BAD_REQUEST: Final = 4000
 _SHOWN_OF_A_KEY: Final = 4
@@ -38,6 +37,11 @@ class Applicant:
     key: str | None = field(default=None, repr=False)
     is_beta: bool = False
     intent: str | None = None
+
+    @property
+    def transcribes(self) -> bool:
+        """Whether it wants transcripts and no answers; then it need not name a model."""
+        return self.intent == _TRANSCRIPTION
 
 
 @frozen
@@ -89,9 +93,9 @@ def rejection(
 
 
 def _model_rejection(client: Applicant, event_id: str) -> Rejection | None:
+    if client.transcribes:
+        return None
     if not client.model:
-        if client.intent == TRANSCRIPTION:
-            return None
         message = (
             "You must provide a model parameter, for example wss://.../v1/realtime?model=embedded"
         )

@@ -4,11 +4,13 @@ The service is strict where the events' types are lenient: an unknown field or a
 the whole event and names the path.
 """
 
+import re
 from collections.abc import Callable, Mapping
-from typing import Any, TypeAlias
+from typing import Any, Final, TypeAlias
 
 from agent.embedded.refusals import (
     Refusal,
+    bad_pattern,
     missing_parameter,
     not_among,
     out_of_range,
@@ -18,6 +20,8 @@ from agent.embedded.refusals import (
 )
 
 Check: TypeAlias = Callable[[Any, str], None]
+
+_NAME: Final = re.compile("[a-zA-Z0-9_-]+")
 
 
 def anything(_value: Any, _path: str) -> None:
@@ -49,6 +53,17 @@ def one_of(*supported: str) -> Check:
         text()(value, path)
         if value not in supported:
             raise not_among(path, value, supported)
+
+    return check
+
+
+def named(limit: int) -> Check:
+    """A name: letters, digits, `_` and `-`, at most so many."""
+
+    def check(value: Any, path: str) -> None:
+        text(limit)(value, path)
+        if _NAME.fullmatch(value) is None:
+            raise bad_pattern(path, _NAME.pattern)
 
     return check
 
@@ -96,6 +111,15 @@ def array(inner: Check) -> Check:
             raise wrong_type(path, "an array", value)
         for index, item in enumerate(value):
             inner(item, f"{path}[{index}]")
+
+    return check
+
+
+def mapping(inner: Check) -> Check:
+    """An object of any fields, whose values `inner` takes."""
+
+    def check(value: Any, path: str) -> None:
+        fields(dict.fromkeys(value, inner) if isinstance(value, dict) else {})(value, path)
 
     return check
 

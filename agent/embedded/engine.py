@@ -7,25 +7,34 @@ Times are seconds on any clock that does not go back.
 
 from typing import Any, Final
 
-import orjson
 from attrs import frozen
 
 from agent.embedded.hearing import Hearing, Turn, TurnBegan
 from agent.embedded.history import History
-from agent.embedded.items import create_item, delete_item, truncate_item
+from agent.embedded.idle import IdleTimer
+from agent.embedded.items import Conversation, ItemEvent, check_room, obey_item
+from agent.embedded.kept import KeptItems
 from agent.embedded.listening import Listening
+from agent.embedded.mcp import fail_mcp_servers
 from agent.embedded.outbox import NewId, Outbox
-from agent.embedded.refusals import Refusal, wrong_type
+from agent.embedded.reading import decoded, event_id_of, parsed
+from agent.embedded.refusals import Refusal
 from agent.embedded.requests import CLIENT_EVENT
-from agent.embedded.settings import TurnRules, new_session, turn_rules, updated
+from agent.embedded.session_defaults import new_session, new_transcription_session
+from agent.embedded.settings import (
+    TurnRules,
+    idle_timeout_ms,
+    input_format,
+    memory,
+    session_object,
+    turn_rules,
+)
 from agent.embedded.speaking import Speaking, SpeechRequest
+from agent.embedded.updates import check_response, updated
 from agent.embedded.usage import rate_limits
 from agent.embedded.vad import SpeechProbability
 from agent.embedded.words import Understanding, Wording, spoken_answer, understand_nothing
 from agent.protocol.client_events import (
-    ConversationItemCreateEvent,
-    ConversationItemDeleteEvent,
-    ConversationItemTruncateEvent,
     InputAudioBufferAppendEvent,
     InputAudioBufferClearEvent,
     InputAudioBufferCommitEvent,
@@ -33,7 +42,6 @@ from agent.protocol.client_events import (
     ResponseCancelEvent,
     ResponseCreateEvent,
 )
-from agent.protocol.codec import ProtocolError, UnknownEvent, decode_client_event, from_json
 from agent.protocol.response import RealtimeResponseCreateParams
 from agent.protocol.server_events import (
     RateLimitsUpdatedEvent,
@@ -41,7 +49,6 @@ from agent.protocol.server_events import (
     SessionCreatedEvent,
     SessionUpdatedEvent,
 )
-from agent.protocol.session import RealtimeSessionCreateRequest
 
 SESSION_SECONDS: Final = 3600
 RATE_LIMITS_AFTER: Final = 0.043
@@ -59,7 +66,7 @@ class Close:
 class Engine:
     """One session.
 
-    :param model: the name that the client asked for.
+    :param model: the name that the client asked for; of no use to a session that transcribes.
     :param new_id: makes ids that were never made before, with the prefix that it is given.
     :param started_at: now, in seconds on the clock of every later call.
     :param unix_time: now, in seconds of Unix time; only to tell when the session expires.
@@ -67,6 +74,7 @@ class Engine:
     :param wording: finds the words of its answers.
     :param understand: what the person is taken to say in each turn.
     :param session_seconds: how long the session lasts.
+    :param transcribe_only: the session has transcripts and no answers.
     """
 
     def __init__(
@@ -80,15 +88,24 @@ class Engine:
         wording: Wording = spoken_answer,
         understand: Understanding = understand_nothing,
         session_seconds: float = SESSION_SECONDS,
+        transcribe_only: bool = False,
     ) -> None:
         self.closing: Close | None = None
-        self._new_id = new_id
-        self._outbox = Outbox(new_id)
-        self._session = new_session(new_id("sess_"), model, int(unix_time + session_seconds))
+        self._now = started_at
         self._history = History()
+        self._kept = KeptItems(self._history)
+        self._idle = IdleTimer()
+        self._outbox = Outbox(new_id, self._note)
+        self._conversation = Conversation(self._history, self._kept, self._outbox, new_id)
+        session_id, expires_at = new_id("sess_"), int(unix_time + session_seconds)
+        if transcribe_only:
+            self._session = new_transcription_session(session_id, expires_at)
+        else:
+            self._session = new_session(session_id, model, expires_at)
         self._listening = Listening(
             Hearing(vad, turn_rules(self._session)),
             history=self._history,
+            kept=self._kept,
             outbox=self._outbox,
             new_id=new_id,
             understand=understand,
@@ -97,11 +114,8 @@ class Engine:
             history=self._history, outbox=self._outbox, new_id=new_id, wording=wording
         )
         self._expires_at = started_at + session_seconds
-        self._expired = (
-            f"Your session hit the maximum duration of {_duration(session_seconds)}."
-        )
-        self._now = started_at
-        self._outbox.send(SessionCreatedEvent(session=self._session_object()))
+        self._expired = f"Your session hit the maximum duration of {_duration(session_seconds)}."
+        self._outbox.send(SessionCreatedEvent(session=session_object(self._session)))
 
     # -- in ----------------------------------------------------------------------------------
 
@@ -114,16 +128,11 @@ class Engine:
             return
         value: Any = None
         try:
-            value = _parsed(data)
+            value = parsed(data)
             CLIENT_EVENT(value, "")
-            if value["type"] == "session.update":
-                # As JSON: what is absent of its parts, down to a type, is taken from the session.
-                self._update(value["session"])
-            else:
-                self._obey(_decoded(data), now)
+            self._obey(value, now)
         except Refusal as refusal:
-            event_id = value.get("event_id") if isinstance(value, dict) else None
-            self._outbox.refuse(refusal, event_id if isinstance(event_id, str) else None)
+            self._outbox.refuse(refusal, event_id_of(value))
 
     def advance(self, now: float) -> None:
         """Do what is due. Each response moves one step: a late call brings no burst."""
@@ -134,16 +143,19 @@ class Engine:
             self._hear_next(now)
         self._ended(self._speaking.advance(now), now)
         self._outbox.release(now)
+        self._break_silence(now)
         if now >= self._expires_at:
             self._outbox.refuse(Refusal("session_expired", self._expired), None)
             self.closing = Close(1001, self._expired)
 
     def speech_ready(self, response_id: str, pcm: bytes, now: float) -> None:
         """The voice for a `SpeechRequest`: pcm16, 24 kHz."""
+        self._now = now
         self._speaking.voice_ready(response_id, pcm, now)
 
     def speech_failed(self, response_id: str, why: str, now: float) -> None:
         """There is no voice for a `SpeechRequest`."""
+        self._now = now
         self._ended(self._speaking.voice_failed(response_id, why), now)
 
     # -- out ---------------------------------------------------------------------------------
@@ -166,57 +178,97 @@ class Engine:
             return None
         if self._listening.is_behind:
             return self._now
-        due = (self._expires_at, self._outbox.due, self._speaking.next_deadline())
+        due = (
+            self._expires_at,
+            self._outbox.due,
+            self._speaking.next_deadline(),
+            self._idle.due(idle_timeout_ms(self._session)),
+        )
         return min(time for time in due if time is not None)
 
     # -- what the client asks ----------------------------------------------------------------
 
-    def _obey(self, event: RealtimeClientEvent, now: float) -> None:
+    def _obey(self, value: Any, now: float) -> None:
+        match value["type"]:
+            case "session.update":
+                # As JSON: what is absent of its parts, down to a type, is taken from the session.
+                self._update(value["session"], now)
+            case "session.close":
+                self.closing = Close(1000, "the client closes the session")
+            case "response.create":
+                check_response(self._session, value.get("response"))
+                self._do(decoded(value), now)
+            case _:
+                self._do(decoded(value), now)
+
+    def _do(self, event: RealtimeClientEvent, now: float) -> None:
         match event:
             case InputAudioBufferAppendEvent():
                 self._listening.append(event.audio)
                 self._hear_next(now)
             case InputAudioBufferCommitEvent():
+                self._heard(self._listening.catch_up(), now)
                 self._listening.commit(self._session, now)
             case InputAudioBufferClearEvent():
+                self._heard(self._listening.catch_up(), now)
                 self._listening.clear()
-            case ConversationItemCreateEvent():
-                create_item(event, self._history, self._outbox, self._new_id)
-            case ConversationItemDeleteEvent():
-                delete_item(event, self._history, self._outbox)
-            case ConversationItemTruncateEvent():
-                truncate_item(event, self._history, self._outbox)
             case ResponseCreateEvent():
                 self._respond(event.response or RealtimeResponseCreateParams(), now)
             case ResponseCancelEvent():
                 self._ended(self._speaking.cancel(event.response_id or None), now)
+            case event if isinstance(event, ItemEvent):
+                obey_item(event, self._conversation, input_format(self._session))
 
-    def _update(self, update: Any) -> None:
-        has_spoken = self._speaking.has_spoken
-        self._session = updated(self._session, update, has_spoken=has_spoken)
-        self._listening.obey(turn_rules(self._session))
-        self._outbox.send(SessionUpdatedEvent(session=self._session_object()))
+    def _update(self, update: Any, now: float) -> None:
+        before, has_spoken = self._session, self._speaking.has_spoken
+        self._session = session = updated(before, update, has_spoken=has_spoken)
+        self._heard(self._listening.obey(turn_rules(session), input_format(session)), now)
+        remembered = memory(session)
+        self._history.obey(remembered.limit, remembered.kept)
+        self._outbox.send(SessionUpdatedEvent(session=session_object(self._session)))
+        fail_mcp_servers(before, session, self._outbox, self._conversation.new_id, now)
 
     # -- what follows ------------------------------------------------------------------------
 
+    def _note(self, event: RealtimeServerEvent) -> None:
+        self._kept.note(event)
+        self._idle.note(event, self._now)
+
     def _hear_next(self, now: float) -> None:
-        for turn in self._listening.hear_next():
+        self._heard(self._listening.hear_next(), now)
+
+    def _heard(self, turns: list[Turn], now: float) -> None:
+        for turn in turns:
             self._listening.announce(turn, self._session, now)
             rules = turn_rules(self._session)
             if rules is not None:
                 self._answer(turn, rules, now)
+
+    def _break_silence(self, now: float) -> None:
+        timeout, position = idle_timeout_ms(self._session), self._listening.position
+        since = self._idle.is_over(timeout, position, now)
+        if since is None or self._listening.is_behind:
+            return
+        self._listening.time_out(since, self._session, now)
+        rules = turn_rules(self._session)
+        if rules is not None and rules.create_response:
+            self._respond_by_itself(now)
 
     def _answer(self, turn: Turn, rules: TurnRules, now: float) -> None:
         if isinstance(turn, TurnBegan):
             if rules.interrupt_response:
                 self._ended(self._speaking.interrupt(), now)
         elif rules.create_response:
-            try:
-                self._respond(RealtimeResponseCreateParams(), now)
-            except Refusal as refusal:
-                self._outbox.refuse(refusal, None)
+            self._respond_by_itself(now)
+
+    def _respond_by_itself(self, now: float) -> None:
+        try:
+            self._respond(RealtimeResponseCreateParams(), now)
+        except Refusal as refusal:
+            self._outbox.refuse(refusal, None)
 
     def _respond(self, params: RealtimeResponseCreateParams, now: float) -> None:
+        check_room(self._history)
         self._speaking.start(params, self._session, self._listening.last_turn, now)
 
     def _ended(self, responses: int, now: float) -> None:
@@ -224,32 +276,7 @@ class Engine:
             event = RateLimitsUpdatedEvent(rate_limits=rate_limits())
             self._outbox.send_later(event, now + RATE_LIMITS_AFTER)
 
-    def _session_object(self) -> RealtimeSessionCreateRequest:
-        return from_json(self._session, RealtimeSessionCreateRequest)
-
 
 def _duration(seconds: float) -> str:
     minutes, rest = divmod(seconds, 60)
     return f"{seconds:g} seconds" if rest else f"{minutes:g} minutes"
-
-
-def _parsed(data: str | bytes) -> Any:
-    if isinstance(data, bytes):
-        raise Refusal("invalid_event", "Expected a text message, but got a binary one.")
-    try:
-        value = orjson.loads(data)
-    except orjson.JSONDecodeError as error:
-        raise Refusal("invalid_json", f"The message is not valid JSON: {error}.") from error
-    if not isinstance(value, dict):
-        raise wrong_type("", "an object", value)
-    return value
-
-
-def _decoded(data: str | bytes) -> RealtimeClientEvent:
-    try:
-        event = decode_client_event(data)
-    except ProtocolError as error:
-        raise Refusal("invalid_value", str(error)) from error
-    if isinstance(event, UnknownEvent):
-        raise Refusal("invalid_value", f"Invalid value: '{event.type}'.", "type")
-    return event

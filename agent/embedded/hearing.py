@@ -69,6 +69,11 @@ class Hearing:
         """How much audio a commit would take."""
         return len(self._buffer)
 
+    @property
+    def position(self) -> int:
+        """How much audio was heard, in samples of the session."""
+        return self._written
+
     def obey(self, rules: TurnRules | None) -> None:
         """Find turns by these rules from now on; a turn that has begun goes on under them."""
         if rules is None or self._rules is None:

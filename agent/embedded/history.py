@@ -35,6 +35,9 @@ class Entry:
     :ivar said: what the person is taken to have said, where somebody knows.
     :ivar spoken_bytes: the assistant's audio, as far as it was sent or as truncation left it.
     :ivar is_truncated: the client has told how much was heard; later audio adds nothing.
+    :ivar call_id: of a function call and of its output.
+    :ivar name: the function that is called.
+    :ivar is_complete: nothing was cut off, and nothing is yet to come.
     """
 
     id: str
@@ -46,6 +49,8 @@ class Entry:
     spoken_bytes: int = 0
     is_truncated: bool = False
     call_id: str | None = None
+    name: str | None = None
+    is_complete: bool = True
 
     @property
     def spoken_ms(self) -> int:
@@ -63,18 +68,39 @@ class Entry:
         return self.heard_ms // _HEARD_MS_A_TOKEN + spoken_tokens(self.spoken_bytes)
 
 
+def call_entry(item_id: str, call_id: str | None, name: str, arguments: str) -> Entry:
+    """A function call, as it is remembered."""
+    text = f"{name} {arguments}"
+    return Entry(id=item_id, role="function_call", text=text, call_id=call_id, name=name)
+
+
 class History:
     """Items by id, in the order of the conversation."""
 
     def __init__(self) -> None:
         self._order: list[Entry] = []
         self._by_id: dict[str, Entry] = {}
+        self._limit = CONTEXT_TOKENS
+        self._kept: float | None = 1.0
 
     def __contains__(self, item_id: str) -> bool:
         return item_id in self._by_id
 
     def __len__(self) -> int:
         return len(self._order)
+
+    def obey(self, limit: int, kept: float | None) -> None:
+        """Remember at most so many tokens from the next item on.
+
+        :param kept: beyond the limit the oldest items are forgotten, down to this part of it;
+            None: none are, and the history becomes full.
+        """
+        self._limit, self._kept = limit, kept
+
+    @property
+    def is_full(self) -> bool:
+        """It has more tokens than it may, and forgets none."""
+        return self._kept is None and sum(self.tokens()) > self._limit
 
     def get(self, item_id: str) -> Entry | None:
         """The item of this id."""
@@ -101,18 +127,25 @@ class History:
         """Forget an item."""
         self._order.remove(self._by_id.pop(item_id))
 
-    def unanswered(self) -> Entry | None:
-        """The newest item that asks for an answer, if the assistant has said nothing since."""
+    def unanswered(self) -> list[Entry]:
+        """What came since the assistant's last message, or from the person's last one on."""
+        newest: list[Entry] = []
         for entry in reversed(self._order):
             if entry.role == "assistant":
-                return None
-            if entry.role in ("user", "function_call_output"):
-                return entry
-        return None
+                break
+            newest.insert(0, entry)
+            if entry.role == "user":
+                break
+        return newest
+
+    def called(self, call_id: str | None) -> str | None:
+        """The name of the function that the call of this id calls; None: it is not remembered."""
+        calls = (e for e in self._order if e.role == "function_call" and e.call_id == call_id)
+        return next((entry.name or "" for entry in calls), None)
 
     def has_call(self, call_id: str) -> bool:
         """A function call of this id is remembered."""
-        return any(e.role == "function_call" and e.call_id == call_id for e in self._order)
+        return self.called(call_id) is not None
 
     def tokens(self) -> tuple[int, int]:
         """How many tokens of text and of audio it holds."""
@@ -120,7 +153,10 @@ class History:
         return texts, sum(entry.audio_tokens for entry in self._order)
 
     def _forget_oldest(self) -> None:
-        excess = sum(self.tokens()) - CONTEXT_TOKENS
+        tokens = sum(self.tokens())
+        if self._kept is None or tokens <= self._limit:
+            return
+        excess = tokens - self._limit * self._kept
         while excess > 0 and len(self._order) > 1:
             oldest = self._order.pop(0)
             del self._by_id[oldest.id]

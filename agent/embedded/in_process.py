@@ -3,26 +3,28 @@
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from functools import partial
-from typing import Final
+from typing import Final, Unpack
 
 import trio
 from trio_websocket import WebSocketConnection, wrap_client_stream
 
-from agent.embedded.voice import find_voice
+from agent.embedded.endpoint import ModelOptions
 from agent.embedded.websocket import serve_stream
 
 _MAX_MESSAGE: Final = 16 * 2**20
 
 
 @asynccontextmanager
-async def open_embedded() -> AsyncIterator[WebSocketConnection]:
+async def open_embedded(**options: Unpack[ModelOptions]) -> AsyncIterator[WebSocketConnection]:
     """A WebSocket to an embedded model of one's own, which ends with the context.
 
     No port is opened: nobody else can talk to it.
+
+    :param options: as for `converse`.
     """
     ours, theirs = trio.socket.socketpair()
     async with trio.SocketStream(ours) as stream, trio.open_nursery() as nursery:
-        nursery.start_soon(partial(serve_stream, trio.SocketStream(theirs), voice=find_voice()))
+        nursery.start_soon(partial(serve_stream, trio.SocketStream(theirs), **options))
         yield await wrap_client_stream(
             nursery,
             stream,

@@ -1,17 +1,20 @@
-"""What a client does to the conversation itself: create, truncate and delete items."""
+"""What a client does to the conversation itself: create, retrieve, truncate, delete items."""
 
 from base64 import b64decode
 from typing import Final, TypeAlias
 
-from attrs import evolve
+from attrs import evolve, frozen
 
-from agent.audio import SAMPLE_BYTES, SAMPLE_RATE, ms_to_bytes, samples_to_ms
-from agent.embedded.history import ROOT, Entry, History
+from agent.audio import ms_to_bytes
+from agent.embedded.formats import bytes_a_second, check_samples
+from agent.embedded.history import ROOT, Entry, History, call_entry
+from agent.embedded.kept import KeptItems
 from agent.embedded.outbox import NewId, Outbox
 from agent.embedded.refusals import Refusal
 from agent.protocol.client_events import (
     ConversationItemCreateEvent,
     ConversationItemDeleteEvent,
+    ConversationItemRetrieveEvent,
     ConversationItemTruncateEvent,
 )
 from agent.protocol.items import (
@@ -22,11 +25,13 @@ from agent.protocol.items import (
     RealtimeConversationItemFunctionCallOutput,
     RealtimeConversationItemSystemMessage,
     RealtimeConversationItemUserMessage,
+    RealtimeMcpApprovalResponse,
 )
 from agent.protocol.server_events import (
     ConversationItemAdded,
     ConversationItemDeletedEvent,
     ConversationItemDone,
+    ConversationItemRetrieved,
     ConversationItemTruncatedEvent,
 )
 
@@ -44,14 +49,56 @@ Call: TypeAlias = RealtimeConversationItemFunctionCall | RealtimeConversationIte
 _CALLS: Final = (RealtimeConversationItemFunctionCall, RealtimeConversationItemFunctionCallOutput)
 
 
+@frozen
+class Conversation:
+    """Where items go.
+
+    :ivar history: what the model remembers of them.
+    :ivar kept: what a client can have back of them.
+    """
+
+    history: History
+    kept: KeptItems
+    outbox: Outbox
+    new_id: NewId
+
+
+ItemEvent: TypeAlias = (
+    ConversationItemCreateEvent
+    | ConversationItemRetrieveEvent
+    | ConversationItemDeleteEvent
+    | ConversationItemTruncateEvent
+)
+
+
+def obey_item(event: ItemEvent, conversation: Conversation, format_name: str) -> None:
+    """Do what the client asks.
+
+    :param format_name: the format of the person's audio.
+    :raises Refusal: it cannot be done.
+    """
+    match event:
+        case ConversationItemCreateEvent():
+            create_item(event, conversation, format_name)
+        case ConversationItemRetrieveEvent():
+            retrieve_item(event, conversation)
+        case ConversationItemDeleteEvent():
+            delete_item(event, conversation)
+        case ConversationItemTruncateEvent():
+            truncate_item(event, conversation)
+
+
 def create_item(
-    event: ConversationItemCreateEvent, history: History, outbox: Outbox, new_id: NewId
+    event: ConversationItemCreateEvent, conversation: Conversation, format_name: str
 ) -> None:
     """Add the client's item where it wants it.
 
-    :raises Refusal: its id is taken, the item before it is unknown, or it answers no call.
+    :param format_name: the format of the person's audio.
+    :raises Refusal: its id is taken, the item before it is unknown, it answers nothing that was
+        asked, it has half a sample of audio, or the conversation is full.
     """
-    item_id = event.item.id or new_id("item_")
+    history, outbox = conversation.history, conversation.outbox
+    item_id = event.item.id or conversation.new_id("item_")
     if item_id in history:
         message = f"Error adding item: an item with id '{item_id}' already exists."
         raise Refusal("item_create_duplicate_item_id", message, "item.id")
@@ -59,31 +106,47 @@ def create_item(
     if after is not None and after != ROOT and after not in history:
         message = f"Error adding item: the previous item with id '{after}' does not exist."
         raise Refusal("item_create_invalid_previous_item_id", message, "previous_item_id")
-    _check_answered_call(event.item, history)
-    item = _as_kept(event.item, item_id)
-    previous = history.add(_entry(event.item, item_id), after)
+    _check_answered(event.item, history)
+    _check_audio(event.item, format_name)
+    check_room(history)
+    item = _as_told(event.item, item_id)
+    previous = history.add(entry_of(event.item, item_id, format_name), after)
     outbox.send(ConversationItemAdded(item=item, previous_item_id=previous))
     outbox.send(ConversationItemDone(item=item, previous_item_id=previous))
+    if isinstance(event.item, RealtimeConversationItemUserMessage):
+        conversation.kept.keep(evolve(event.item, id=item_id, status="completed"))
 
 
-def delete_item(event: ConversationItemDeleteEvent, history: History, outbox: Outbox) -> None:
+def retrieve_item(event: ConversationItemRetrieveEvent, conversation: Conversation) -> None:
+    """Give an item back, audio and all.
+
+    :raises Refusal: there is none of this id.
+    """
+    item = conversation.kept.get(event.item_id)
+    if item is None:
+        message = f"Error retrieving item: the item with id '{event.item_id}' does not exist."
+        raise Refusal("item_retrieve_invalid_item_id", message)
+    conversation.outbox.send(ConversationItemRetrieved(item=item))
+
+
+def delete_item(event: ConversationItemDeleteEvent, conversation: Conversation) -> None:
     """Forget an item.
 
     :raises Refusal: there is none of this id.
     """
-    if event.item_id not in history:
+    if event.item_id not in conversation.history:
         message = f"Error deleting item: the item with id '{event.item_id}' does not exist."
         raise Refusal("item_delete_invalid_item_id", message)
-    history.remove(event.item_id)
-    outbox.send(ConversationItemDeletedEvent(item_id=event.item_id))
+    conversation.history.remove(event.item_id)
+    conversation.outbox.send(ConversationItemDeletedEvent(item_id=event.item_id))
 
 
-def truncate_item(event: ConversationItemTruncateEvent, history: History, outbox: Outbox) -> None:
+def truncate_item(event: ConversationItemTruncateEvent, conversation: Conversation) -> None:
     """Cut an answer to what was heard. Its transcript goes, for nobody knows which words were.
 
     :raises Refusal: there is no such item, it has no audio yet, or less than it is to keep.
     """
-    entry = history.get(event.item_id)
+    entry = conversation.history.get(event.item_id)
     if entry is None:
         message = f"Error truncating item: the item with id '{event.item_id}' does not exist."
         raise Refusal("item_truncate_invalid_item_id", message)
@@ -106,18 +169,43 @@ def truncate_item(event: ConversationItemTruncateEvent, history: History, outbox
         content_index=event.content_index,
         audio_end_ms=event.audio_end_ms,
     )
-    outbox.send(truncated)
+    conversation.outbox.send(truncated)
 
 
-def _check_answered_call(item: ConversationItem, history: History) -> None:
-    if not isinstance(item, RealtimeConversationItemFunctionCallOutput):
-        return
-    if not history.has_call(item.call_id):
-        message = f"Tool call ID '{item.call_id}' not found in conversation."
-        raise Refusal("invalid_tool_call_id", message)
+def check_room(history: History) -> None:
+    """There is room in the conversation; by default there always is, for the oldest items go.
+
+    :raises Refusal: with `truncation: disabled` it has as much as the model remembers.
+    """
+    if history.is_full:
+        # That an error comes is documented; its code and words are made up.
+        message = (
+            "The conversation has as many tokens as the model takes, and truncation is disabled."
+        )
+        raise Refusal("context_length_exceeded", message)
 
 
-def _as_kept(item: ConversationItem, item_id: str) -> ConversationItem:
+def _check_answered(item: ConversationItem, history: History) -> None:
+    if isinstance(item, RealtimeConversationItemFunctionCallOutput):
+        if not history.has_call(item.call_id):
+            message = f"Tool call ID '{item.call_id}' not found in conversation."
+            raise Refusal("invalid_tool_call_id", message)
+    elif isinstance(item, RealtimeMcpApprovalResponse):
+        # The embedded model runs no MCP tools, so it never asks.
+        message = f"Approval request ID '{item.approval_request_id}' not found in conversation."
+        raise Refusal("invalid_approval_request_id", message)
+
+
+def _check_audio(item: ConversationItem, format_name: str) -> None:
+    for index, part in enumerate(item.content if isinstance(item, _MESSAGES) else ()):
+        check_samples(_audio_bytes(part), format_name, f"item.content[{index}].audio")
+
+
+def _audio_bytes(part: Content) -> int:
+    return len(b64decode(part.audio)) if part.type == "input_audio" and part.audio else 0
+
+
+def _as_told(item: ConversationItem, item_id: str) -> ConversationItem:
     if isinstance(item, _MESSAGES):
         content = tuple(_without_audio(part) for part in item.content)
         return evolve(item, id=item_id, status="completed", content=content)
@@ -132,25 +220,28 @@ def _without_audio(part: Content) -> Content:
     return Content(type=part.type, transcript=part.transcript or None)
 
 
-def _entry(item: ConversationItem, item_id: str) -> Entry:
+def entry_of(item: ConversationItem, item_id: str, format_name: str) -> Entry:
+    """What the model remembers of a client's item.
+
+    :param format_name: the format of the person's audio.
+    """
     if isinstance(item, _MESSAGES):
-        return _message_entry(item, item_id)
+        return _message_entry(item, item_id, format_name)
     if isinstance(item, RealtimeConversationItemFunctionCall):
-        text = f"{item.name} {item.arguments}"
-        return Entry(id=item_id, role=item.type, text=text, call_id=item.call_id or None)
+        return call_entry(item_id, item.call_id or None, item.name, item.arguments)
     if isinstance(item, RealtimeConversationItemFunctionCallOutput):
         return Entry(id=item_id, role=item.type, text=item.output, call_id=item.call_id)
     return Entry(id=item_id, role=item.type)
 
 
-def _message_entry(item: Message, item_id: str) -> Entry:
+def _message_entry(item: Message, item_id: str, format_name: str) -> Entry:
     text = " ".join(part.text for part in item.content if part.text)
-    audio = sum(len(b64decode(part.audio)) for part in item.content if part.audio)
-    samples = audio // SAMPLE_BYTES
+    audio = sum(map(_audio_bytes, item.content))
+    seconds = audio / bytes_a_second(format_name)
     return Entry(
         id=item_id,
         role=item.role,
         text=text,
-        heard_ms=samples_to_ms(samples),
-        speech_seconds=samples / SAMPLE_RATE if audio else None,
+        heard_ms=int(seconds * 1000),
+        speech_seconds=seconds if audio else None,
     )

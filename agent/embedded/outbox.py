@@ -9,10 +9,12 @@ from attrs import evolve
 from agent.embedded.refusals import INVALID_REQUEST, Refusal
 from agent.protocol.server_events import (
     ConversationItemInputAudioTranscriptionDeltaEvent,
+    InputAudioBufferDtmfEventReceivedEvent,
     RealtimeError,
     RealtimeErrorEvent,
     RealtimeServerEvent,
     ResponseAudioTranscriptDeltaEvent,
+    ResponseFunctionCallArgumentsDeltaEvent,
     ResponseTextDeltaEvent,
 )
 
@@ -22,6 +24,7 @@ NewId: TypeAlias = Callable[[str], str]
 _TEXT_DELTAS: Final = (
     ResponseAudioTranscriptDeltaEvent,
     ResponseTextDeltaEvent,
+    ResponseFunctionCallArgumentsDeltaEvent,
     ConversationItemInputAudioTranscriptionDeltaEvent,
 )
 _OBFUSCATED_TO: Final = 16
@@ -31,10 +34,12 @@ class Outbox:
     """Numbers events and keeps them until somebody takes them.
 
     :param new_id: makes the events' ids.
+    :param note: is told of every event as it is put in.
     """
 
-    def __init__(self, new_id: NewId) -> None:
+    def __init__(self, new_id: NewId, note: Callable[[RealtimeServerEvent], None]) -> None:
         self._new_id = new_id
+        self._note = note
         self._events: list[RealtimeServerEvent] = []
         self._later: list[tuple[float, int, RealtimeServerEvent]] = []
         self._count = 0
@@ -46,11 +51,14 @@ class Outbox:
 
     def send(self, event: RealtimeServerEvent) -> None:
         """Put an event at the end."""
+        # It belongs to telephone calls, and is the only one without an id.
+        assert not isinstance(event, InputAudioBufferDtmfEventReceivedEvent)
         if isinstance(event, _TEXT_DELTAS):
             # The service pads text deltas, so that their sizes on the wire tell no words.
             padding = self._new_id("")[: _OBFUSCATED_TO - len(event.delta or "") % _OBFUSCATED_TO]
             event = evolve(event, extra={"obfuscation": padding})
         self._events.append(evolve(event, event_id=self._new_id("event_")))
+        self._note(event)
 
     def send_later(self, event: RealtimeServerEvent, due: float) -> None:
         """Put an event at the end once `release` is called at or after `due`."""

@@ -72,6 +72,15 @@ def too_long(path: str, length: int, limit: int) -> Refusal:
     return Refusal("string_above_max_length", message, path)
 
 
+def bad_pattern(path: str, pattern: str) -> Refusal:
+    """A string of other characters than allowed."""
+    message = (
+        f"Invalid '{path}': string does not match pattern. Expected a string that matches the "
+        f"pattern '^{pattern}$'."
+    )
+    return Refusal("invalid_value", message, path)
+
+
 def _kind(value: Any) -> str:
     kinds = {
         type(None): "null",

@@ -1,13 +1,12 @@
-"""What a response looks like on the wire: its message, its content part, itself."""
+"""What a response is to be (`Plan`), and the response object that tells of it on the wire."""
 
-from typing import Any, Final
+from typing import Any, Final, TypeAlias
 
 from attrs import frozen
 
-from agent.embedded.history import spoken_tokens, text_tokens
-from agent.embedded.usage import RememberedTokens, cost
+from agent.embedded.usage import Given, Read, cost
 from agent.protocol.codec import from_json
-from agent.protocol.items import Content, RealtimeConversationItemAssistantMessage
+from agent.protocol.items import ConversationItem
 from agent.protocol.response import (
     RealtimeResponse,
     RealtimeResponseStatus,
@@ -23,85 +22,82 @@ FAILED: Final = "failed"
 INCOMPLETE: Final = "incomplete"
 
 
+@frozen
+class Saying:
+    """A message, spoken or written.
+
+    :ivar phase: `commentary` or `final_answer`, of models that reason.
+    """
+
+    item_id: str
+    words: str
+    phase: str | None = None
+
+
+@frozen
+class Calling:
+    """A function call; `arguments` is JSON text."""
+
+    item_id: str
+    call_id: str
+    name: str
+    arguments: str
+
+
+Planned: TypeAlias = Saying | Calling
+
+
 @frozen(kw_only=True)
 class Plan:
     """What a response is to be.
 
     :ivar response_id: `resp_...`
-    :ivar item_id: of its one message.
-    :ivar words: what it says or writes.
-    :ivar is_text: it writes.
     :ivar conversation_id: None for a response beside the conversation.
+    :ivar outputs: its items, in their order.
+    :ivar is_text: its messages are written.
     :ivar output: the audio format and voice, as JSON.
+    :ivar speed: of its speech; 1 is as usual.
+    :ivar heard: the person's last turn, pcm16 24 kHz, for a voice that plays it back.
     :ivar limit: at most so many tokens of output, or "inf".
-    :ivar tells_previous: its item's `done` names the item before it.
+    :ivar tells_previous: its items' `done` names the item before it.
+    :ivar read: what the model reads for it.
+    :ivar reasons: the model is one that reasons; the embedded one needs no tokens to.
     """
 
     response_id: str
-    item_id: str
-    words: str
-    is_text: bool
     conversation_id: str | None
+    outputs: tuple[Planned, ...]
+    is_text: bool
     output: dict[str, Any]
+    speed: float
+    heard: bytes
     limit: int | str
     metadata: dict[str, str] | None
     tells_previous: bool
-
-    @property
-    def where(self) -> dict[str, Any]:
-        """The fields by which an event names the one content part."""
-        return {
-            "response_id": self.response_id,
-            "item_id": self.item_id,
-            "output_index": 0,
-            "content_index": 0,
-        }
-
-    def part(self, text: str) -> Content:
-        """The content part with so much of its text."""
-        if self.is_text:
-            return Content(type="text", text=text)
-        return Content(type="audio", transcript=text)
-
-    def new_item(self) -> RealtimeConversationItemAssistantMessage:
-        """The message as it opens."""
-        return RealtimeConversationItemAssistantMessage(
-            id=self.item_id, status=IN_PROGRESS, content=()
-        )
-
-    def final_item(self, status: str, text: str) -> RealtimeConversationItemAssistantMessage:
-        """The message as the response ends with this status."""
-        if self.is_text:
-            content = Content(type="output_text", text=text)
-        else:
-            content = Content(type="output_audio", transcript=text)
-        return RealtimeConversationItemAssistantMessage(
-            id=self.item_id,
-            status=COMPLETED if status == COMPLETED else INCOMPLETE,
-            content=(content,),
-        )
+    read: Read
+    reasons: bool
 
     def new_response(self) -> RealtimeResponse:
         """The response as it is created."""
         return self._response(IN_PROGRESS)
 
     def final_response(
-        self, status: str, details: RealtimeResponseStatus | None, produced: "Produced | None"
+        self,
+        status: str,
+        details: RealtimeResponseStatus | None,
+        output: tuple[ConversationItem, ...],
+        given: Given,
     ) -> RealtimeResponse:
-        """The response as it ends; `produced` is None where its message was never opened."""
-        if produced is None:
-            return self._response(status, details, usage=cost(RememberedTokens(0, 0), 0, 0))
-        spent = cost(
-            produced.remembered, text_tokens(produced.text), spoken_tokens(produced.audio_bytes)
-        )
-        item = self.final_item(status, produced.text)
-        return self._response(status, details, output=(item,), usage=spent)
+        """The response as it ends; one without an item cost nothing."""
+        read = self.read if output else Read()
+        usage = cost(read, given, reasons=self.reasons)
+        return self._response(status, details, output=output, usage=usage)
 
     def _response(
         self,
         status: str,
         details: RealtimeResponseStatus | None = None,
-        output: tuple[RealtimeConversationItemAssistantMessage, ...] = (),
+        output: tuple[ConversationItem, ...] = (),
         usage: RealtimeResponseUsage | None = None,
     ) -> RealtimeResponse:
         return RealtimeResponse(
@@ -117,18 +113,6 @@ class Plan:
             usage=usage,
             metadata=self.metadata,
         )
-
-
-@frozen
-class Produced:
-    """What a response came to.
-
-    :ivar remembered: what the model read for it.
-    """
-
-    text: str
-    audio_bytes: int
-    remembered: RememberedTokens
 
 
 def status_details(

@@ -11,142 +11,49 @@ from agent.embedded.checks import (
     anything,
     array,
     boolean,
-    decimal,
-    either,
     fields,
     integer,
+    mapping,
     modalities,
     nullable,
     one_of,
     tagged,
     text,
 )
+from agent.embedded.formats import invalid_audio
 from agent.embedded.refusals import Refusal
+from agent.embedded.session_form import (
+    FORMAT,
+    OUTPUT_LIMIT,
+    PROMPT,
+    REASONING,
+    TOOL_CHOICE,
+    TOOLS,
+    VOICE,
+)
 
 MAX_EVENT_ID: Final = 512
 MAX_ITEM_ID: Final = 32
-MAX_OUTPUT_TOKENS: Final = 4096
+MAX_AUDIO_TEXT: Final = 15 * 1024 * 1024
+"""Characters of base64 in one event."""
 MAX_METADATA: Final = 16
 
-_VOICES: Final = (
-    "alloy",
-    "ash",
-    "ballad",
-    "coral",
-    "echo",
-    "sage",
-    "shimmer",
-    "verse",
-    "marin",
-    "cedar",
-)
 
-
-def pcm16(value: Any, path: str) -> None:
-    """Base64 of whole samples."""
-    text()(value, path)
+def audio(value: Any, path: str) -> None:
+    """Base64. How many bytes a sample has depends on the session."""
+    text(MAX_AUDIO_TEXT)(value, path)
     try:
-        audio = binascii.a2b_base64(value, strict_mode=True)
-    except ValueError:  # binascii.Error, or a character beyond ASCII
-        audio = None
-    if audio is None or len(audio) % 2:
-        message = (
-            f"Invalid '{path}'. Expected base64-encoded audio bytes (mono PCM16 at 24kHz) "
-            "but got an invalid value."
-        )
-        raise Refusal("invalid_value", message, path)
+        binascii.a2b_base64(value, strict_mode=True)
+    except ValueError as error:  # binascii.Error, or a character beyond ASCII
+        raise invalid_audio(path) from error
 
 
 def _metadata(value: Any, path: str) -> None:
-    fields(dict.fromkeys(value, text(512)) if isinstance(value, dict) else {})(value, path)
+    mapping(text(512))(value, path)
     if len(value) > MAX_METADATA:
         message = f"Invalid '{path}': too many properties. Expected at most {MAX_METADATA}."
         raise Refusal("object_above_max_properties", message, path)
 
-
-# -- the session ---------------------------------------------------------------------------------
-
-# The embedded model hears and speaks pcm16 only.
-_FORMAT: Final = tagged(
-    "type",
-    {"audio/pcm": fields({"type": text(), "rate": integer(24_000, 24_000)})},
-)
-_ANSWERING: Final = {
-    "type": text(),
-    "create_response": nullable(boolean),
-    "interrupt_response": nullable(boolean),
-}
-_SERVER_VAD: Final = fields(
-    _ANSWERING
-    | {
-        "threshold": nullable(decimal(0, 1)),
-        "prefix_padding_ms": nullable(integer(0)),
-        "silence_duration_ms": nullable(integer(0)),
-        "idle_timeout_ms": nullable(integer(5_000, 30_000)),
-    }
-)
-_SEMANTIC_VAD: Final = fields(
-    _ANSWERING | {"eagerness": nullable(one_of("low", "medium", "high", "auto"))}
-)
-TURN_DETECTION: Final = tagged("type", {"server_vad": _SERVER_VAD, "semantic_vad": _SEMANTIC_VAD})
-_TRANSCRIPTION: Final = fields(
-    {
-        "model": nullable(text()),
-        "language": nullable(text()),
-        "prompt": nullable(text()),
-        "delay": nullable(text()),
-        "keywords": nullable(array(text())),
-        "languages": nullable(array(text())),
-    }
-)
-_CUSTOM_VOICE: Final = fields({"id": text()}, required=("id",))
-VOICE: Final = either(dict, _CUSTOM_VOICE, one_of(*_VOICES))
-_TOOL: Final = tagged("type", {"function": anything, "mcp": anything})
-_TOOL_CHOICE: Final = either(dict, anything, one_of("none", "auto", "required"))
-_OUTPUT_LIMIT: Final = either(str, one_of("inf"), integer(1, MAX_OUTPUT_TOKENS))
-
-SESSION: Final = fields(
-    {
-        "type": one_of("realtime"),
-        "model": nullable(text()),
-        "output_modalities": nullable(modalities),
-        "instructions": nullable(text()),
-        "tools": nullable(array(_TOOL)),
-        "tool_choice": nullable(_TOOL_CHOICE),
-        "max_output_tokens": nullable(_OUTPUT_LIMIT),
-        "include": nullable(array(one_of("item.input_audio_transcription.logprobs"))),
-        "prompt": nullable(fields({"id": text(), "version": anything, "variables": anything})),
-        "tracing": nullable(either(str, one_of("auto"), anything)),
-        "truncation": nullable(either(str, one_of("auto", "disabled"), anything)),
-        "reasoning": nullable(
-            fields({"effort": one_of("minimal", "low", "medium", "high", "xhigh")})
-        ),
-        "parallel_tool_calls": nullable(boolean),
-        "audio": fields(
-            {
-                "input": fields(
-                    {
-                        "format": nullable(_FORMAT),
-                        "noise_reduction": nullable(
-                            fields({"type": one_of("near_field", "far_field")})
-                        ),
-                        "transcription": nullable(_TRANSCRIPTION),
-                        # Checked when it has been merged with what there is.
-                        "turn_detection": anything,
-                    }
-                ),
-                "output": fields(
-                    {
-                        "format": nullable(_FORMAT),
-                        "speed": nullable(decimal(0.25, 1.5)),
-                        "voice": nullable(VOICE),
-                    }
-                ),
-            }
-        ),
-    },
-    required=("type",),
-)
 
 # -- items ---------------------------------------------------------------------------------------
 
@@ -169,7 +76,7 @@ def _message(kinds: dict[str, Check]) -> Check:
 
 _TYPED: Final = fields({"type": text(), "text": text()}, required=("text",))
 _AUDIO: Final = fields(
-    {"type": text(), "audio": pcm16, "transcript": nullable(text())}, required=("audio",)
+    {"type": text(), "audio": audio, "transcript": nullable(text())}, required=("audio",)
 )
 _IMAGE: Final = fields(
     {"type": text(), "image_url": text(), "detail": nullable(text())}, required=("image_url",)
@@ -199,6 +106,10 @@ ITEM: Final = tagged(
         "function_call_output": fields(
             _ITEM | {"call_id": text(), "output": text()}, required=("call_id", "output")
         ),
+        "mcp_approval_response": fields(
+            _ITEM | {"approval_request_id": text(), "approve": boolean, "reason": nullable(text())},
+            required=("approval_request_id", "approve"),
+        ),
     },
 )
 _REFERENCE: Final = fields({"type": text(), "id": text()}, required=("id",))
@@ -215,17 +126,17 @@ _RESPONSE: Final = fields(
     {
         "instructions": nullable(text()),
         "output_modalities": nullable(modalities),
-        "max_output_tokens": nullable(_OUTPUT_LIMIT),
+        "max_output_tokens": nullable(OUTPUT_LIMIT),
         "conversation": nullable(one_of("auto", "none")),
         "input": nullable(array(_input_item)),
         "metadata": nullable(_metadata),
         "audio": nullable(
-            fields({"output": fields({"format": nullable(_FORMAT), "voice": nullable(VOICE)})})
+            fields({"output": fields({"format": nullable(FORMAT), "voice": nullable(VOICE)})})
         ),
-        "tools": nullable(array(_TOOL)),
-        "tool_choice": nullable(_TOOL_CHOICE),
-        "prompt": nullable(anything),
-        "reasoning": nullable(anything),
+        "tools": nullable(TOOLS),
+        "tool_choice": nullable(TOOL_CHOICE),
+        "prompt": nullable(PROMPT),
+        "reasoning": nullable(REASONING),
         "parallel_tool_calls": nullable(boolean),
     }
 )
@@ -237,8 +148,9 @@ def _event(known: dict[str, Check] | None = None, required: tuple[str, ...] = ()
 
 
 EVENTS: Final[dict[str, Check]] = {
-    "session.update": _event({"session": SESSION}, ("session",)),
-    "input_audio_buffer.append": _event({"audio": pcm16}, ("audio",)),
+    # What a session may be depends on its kind: see settings.py.
+    "session.update": _event({"session": anything}, ("session",)),
+    "input_audio_buffer.append": _event({"audio": audio}, ("audio",)),
     "input_audio_buffer.commit": _event(),
     "input_audio_buffer.clear": _event(),
     "conversation.item.create": _event(
@@ -249,9 +161,12 @@ EVENTS: Final[dict[str, Check]] = {
         ("item_id", "content_index", "audio_end_ms"),
     ),
     "conversation.item.delete": _event({"item_id": text()}, ("item_id",)),
+    "conversation.item.retrieve": _event({"item_id": text()}, ("item_id",)),
     "response.create": _event({"response": nullable(_RESPONSE)}),
     "response.cancel": _event({"response_id": nullable(text())}),
+    "session.close": _event(),
 }
-"""Each event's form, by its type; the types are what the service calls the supported values."""
+"""Each event's form, by its type; the types are what the service calls the supported values. Its
+own list has `session.close`, which is in no document, and not `output_audio_buffer.clear`."""
 
 CLIENT_EVENT: Final = tagged("type", EVENTS)

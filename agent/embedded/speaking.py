@@ -1,17 +1,17 @@
 """Which responses are under way: at most one of the conversation, and a few beside it."""
 
-from typing import Any, Final
+from typing import Final
 
 from attrs import frozen
 
-from agent.embedded.history import Entry, History
+from agent.embedded.history import History
 from agent.embedded.outbox import NewId, Outbox
+from agent.embedded.planning import Planner
 from agent.embedded.refusals import Refusal
 from agent.embedded.replies import Reply
-from agent.embedded.reply_objects import CANCELLED, FAILED, Plan
+from agent.embedded.reply_objects import CANCELLED, FAILED
 from agent.embedded.settings import Json
-from agent.embedded.words import Cue, Wording, say_exactly
-from agent.protocol.items import ConversationItem, RealtimeConversationItemUserMessage
+from agent.embedded.words import Wording
 from agent.protocol.response import RealtimeResponseCreateParams, ResponseError
 
 MAX_REPLIES_BESIDE: Final = 4
@@ -20,14 +20,16 @@ MAX_REPLIES_BESIDE: Final = 4
 
 @frozen
 class SpeechRequest:
-    """Words that want a voice.
+    """Words that want a voice. A response asks for one utterance at a time.
 
     :ivar heard: the person's last turn, pcm16 24 kHz, for a voice that plays it back.
+    :ivar speed: 1 is as usual.
     """
 
     response_id: str
     text: str
     heard: bytes
+    speed: float
 
 
 class Speaking:
@@ -41,9 +43,7 @@ class Speaking:
     ) -> None:
         self._history = history
         self._outbox = outbox
-        self._new_id = new_id
-        self._wording = wording
-        self._conversation_id = new_id("conv_")
+        self._planner = Planner(history=history, new_id=new_id, wording=wording)
         self._active: Reply | None = None
         self._beside: dict[str, Reply] = {}
         self._answers = 0
@@ -62,7 +62,7 @@ class Speaking:
 
     def awaited(self) -> frozenset[str]:
         """The responses whose voice has yet to come and is still wanted."""
-        return frozenset(reply.plan.response_id for reply in self._all() if reply.wants_voice)
+        return frozenset(r.plan.response_id for r in self._all() if r.unvoiced is not None)
 
     def next_deadline(self) -> float | None:
         """When `advance` is due, if ever."""
@@ -73,37 +73,39 @@ class Speaking:
     ) -> None:
         """Begin a response.
 
-        :raises Refusal: one is under way, or too many are beside it.
+        :param heard: the person's last turn, pcm16 24 kHz.
+        :raises Refusal: one is under way, too many are beside it, or it cannot be planned.
         """
         is_beside = params.conversation == "none"
         self._check_room(is_beside)
-        plan = self._plan(params, session, is_beside)
+        # One that is under way counts: it says by itself what the model is.
+        answers = self._answers + len(self._all())
+        plan = self._planner.plan(params, session, heard, answers)
         reply = Reply(plan, history=self._history, outbox=self._outbox, now=now)
         if is_beside:
             self._beside[plan.response_id] = reply
         else:
             self._active = reply
-        if reply.wants_voice:
-            self._requests.append(SpeechRequest(plan.response_id, plan.words, heard))
+        self._ask_for_voice(reply)
 
     def advance(self, now: float) -> int:
         """Do what is due; how many responses ended."""
         for reply in self._all():
             reply.advance(now)
-            if reply.has_begun and not reply.plan.is_text:
-                self._has_spoken = True
+            self._has_spoken |= reply.has_spoken
         return self._retire()
 
     def voice_ready(self, response_id: str, pcm: bytes, now: float) -> None:
         """The voice that was asked for; too late, it is dropped."""
         reply = self._find(response_id)
-        if reply is not None and reply.wants_voice:
+        if reply is not None and reply.unvoiced is not None:
             reply.voice_ready(pcm, now)
+            self._ask_for_voice(reply)
 
     def voice_failed(self, response_id: str, why: str) -> int:
         """There will be no voice; how many responses ended."""
         reply = self._find(response_id)
-        if reply is not None and reply.wants_voice:
+        if reply is not None and reply.unvoiced is not None:
             message = f"The embedded model has no voice: {why}"
             error = ResponseError(type="server_error", code=None, message=message)
             reply.stop(FAILED, error=error)
@@ -126,6 +128,12 @@ class Speaking:
             raise Refusal("response_cancel_not_active", message)
         reply.stop(CANCELLED, reason="client_cancelled")
         return self._retire()
+
+    def _ask_for_voice(self, reply: Reply) -> None:
+        message, plan = reply.unvoiced, reply.plan
+        if message is not None:
+            request = SpeechRequest(plan.response_id, message.words, plan.heard, plan.speed)
+            self._requests.append(request)
 
     def _all(self) -> list[Reply]:
         active = [] if self._active is None else [self._active]
@@ -154,39 +162,3 @@ class Speaking:
                 "Wait until the response is finished before creating a new one."
             )
             raise Refusal("conversation_already_has_active_response", message)
-
-    def _plan(self, params: RealtimeResponseCreateParams, session: Json, is_beside: bool) -> Plan:
-        modalities = params.output_modalities or session["output_modalities"]
-        own_audio: Any = params.audio or {}
-        output = session["audio"]["output"] | own_audio.get("output", {})
-        return Plan(
-            response_id=self._new_id("resp_"),
-            item_id=self._new_id("item_"),
-            words=self._wording(self._cue(params), self._answers),
-            is_text=list(modalities) == ["text"],
-            conversation_id=None if is_beside else self._conversation_id,
-            output={name: output[name] for name in ("format", "voice")},
-            limit=params.max_output_tokens or session["max_output_tokens"],
-            metadata=params.metadata or None,
-            # The service was seen to say null for the first answer of a session.
-            tells_previous=self._answers > 0,
-        )
-
-    def _cue(self, params: RealtimeResponseCreateParams) -> Cue:
-        told = say_exactly(params.instructions or None)
-        if params.input:
-            return Cue(typed=_typed(params.input), told=told)
-        entry = self._history.unanswered()
-        return Cue(told=told) if entry is None else _cue_of(entry, told)
-
-
-def _cue_of(entry: Entry, told: str | None) -> Cue:
-    if entry.speech_seconds is not None:
-        return Cue(heard=entry.speech_seconds, said=entry.said, told=told)
-    return Cue(typed=entry.text or None, told=told)
-
-
-def _typed(items: tuple[ConversationItem, ...]) -> str | None:
-    messages = [i for i in items if isinstance(i, RealtimeConversationItemUserMessage)]
-    texts = [part.text for message in messages for part in message.content if part.text]
-    return texts[-1] if texts else None

@@ -4,6 +4,7 @@ from typing import Final
 
 from attrs import frozen
 
+from agent.protocol.base import UNSET
 from agent.protocol.response import (
     CachedTokensDetails,
     RealtimeResponseUsage,
@@ -21,32 +22,66 @@ _TOKEN_LIMIT: Final = 40_000
 _RESET_SECONDS: Final = 60.0
 
 
+_CACHED_STEP: Final = 64
+"""Cached tokens are counted in steps of so many, as captured."""
+
+
 @frozen
-class RememberedTokens:
-    """What the model read for an answer, in tokens."""
+class Read:
+    """What the model reads for a response, in tokens, and what of it it had read before."""
 
-    text: int
-    audio: int
+    text: int = 0
+    audio: int = 0
+    cached_text: int = 0
+    cached_audio: int = 0
+
+    def after(self, before: "Read") -> "Read":
+        """The same after the model has read this much `before`, from the same beginning."""
+        cached_text = min(self.text, before.text) // _CACHED_STEP * _CACHED_STEP
+        cached_audio = min(self.audio, before.audio) // _CACHED_STEP * _CACHED_STEP
+        return Read(self.text, self.audio, cached_text, cached_audio)
 
 
-def cost(remembered: RememberedTokens, text: int, audio: int) -> RealtimeResponseUsage:
-    """What a response cost: what it read, and the tokens of text and audio that it gave."""
-    read = remembered.text + remembered.audio
+@frozen
+class Given:
+    """What the model gives, in tokens."""
+
+    text: int = 0
+    audio: int = 0
+
+    def __add__(self, other: "Given") -> "Given":
+        return Given(self.text + other.text, self.audio + other.audio)
+
+    @property
+    def total(self) -> int:
+        """Tokens of both kinds."""
+        return self.text + self.audio
+
+
+def cost(read: Read, given: Given, *, reasons: bool) -> RealtimeResponseUsage:
+    """What a response cost.
+
+    :param reasons: the model is one whose usage tells tokens of reasoning, here always 0.
+    """
+    tokens_read = read.text + read.audio
+    cached = CachedTokensDetails(
+        text_tokens=read.cached_text, audio_tokens=read.cached_audio, image_tokens=0
+    )
     return RealtimeResponseUsage(
-        total_tokens=read + text + audio,
-        input_tokens=read,
-        output_tokens=text + audio,
+        total_tokens=tokens_read + given.total,
+        input_tokens=tokens_read,
+        output_tokens=given.total,
         input_token_details=RealtimeResponseUsageInputTokenDetails(
-            text_tokens=remembered.text,
-            audio_tokens=remembered.audio,
+            text_tokens=read.text,
+            audio_tokens=read.audio,
             image_tokens=0,
-            cached_tokens=0,
-            cached_tokens_details=CachedTokensDetails(
-                text_tokens=0, audio_tokens=0, image_tokens=0
-            ),
+            cached_tokens=read.cached_text + read.cached_audio,
+            cached_tokens_details=cached,
         ),
         output_token_details=RealtimeResponseUsageOutputTokenDetails(
-            text_tokens=text, audio_tokens=audio
+            text_tokens=given.text,
+            audio_tokens=given.audio,
+            reasoning_tokens=0 if reasons else UNSET,
         ),
     )
 

@@ -22,6 +22,8 @@ MAX_TEXT: Final = 1_000
 MAX_ECHO_BYTES: Final = 30 * SAMPLE_RATE * 2
 DEADLINE: Final = 10.0
 """Seconds that a synthesiser may take; it takes 0.05."""
+SLOWEST: Final = 80
+"""Words a minute below which espeak-ng does not go."""
 _LOUDNESS: Final = 0.1
 """Root mean square of speech, of full scale: -20 dBFS."""
 _PEAK: Final = 0.89
@@ -40,10 +42,12 @@ class VoiceError(Exception):
 class Voice(Protocol):
     """Turns text into speech."""
 
-    async def speak(self, text: str, heard: bytes) -> bytes:
+    async def speak(self, text: str, heard: bytes, speed: float) -> bytes:
         """Say the text.
 
         :param heard: what the person said last, for a voice that has no other; may be empty.
+        :param speed: 1 is as usual, 2 is twice as fast at the same pitch; a voice that cannot do
+            that speaks as usual.
         :returns: pcm16, 24 kHz, mono.
         :raises VoiceError: it cannot be said.
         """
@@ -60,24 +64,25 @@ class EspeakVoice:
     def __init__(
         self, program: str = "espeak-ng", *, voice: str = "en", words_a_minute: int = 165
     ) -> None:
-        self._command = [program, "--stdin", "--stdout", "-v", voice, "-s", str(words_a_minute)]
+        self._command = [program, "--stdin", "--stdout", "-v", voice, "-s"]
+        self._words_a_minute = words_a_minute
 
-    async def speak(self, text: str, heard: bytes) -> bytes:
-        """Say the text. Cancellation ends the process.
+    async def speak(self, text: str, heard: bytes, speed: float) -> bytes:
+        """Say the text, at half the usual speed or more. Cancellation ends the process.
 
         :raises VoiceError: espeak-ng cannot be run, fails, or takes too long.
         """
-        wave = await self._run(text[:MAX_TEXT])
+        wave = await self._run(text[:MAX_TEXT], round(self._words_a_minute * speed))
         samples, rate = wave_samples(wave)
         if rate != SAMPLE_RATE:
             samples = soxr.resample(samples, rate, SAMPLE_RATE)
         return pcm16(levelled(samples))
 
-    async def _run(self, text: str) -> bytes:
+    async def _run(self, text: str, words_a_minute: int) -> bytes:
         try:
             with trio.fail_after(DEADLINE):
                 done = await trio.run_process(
-                    self._command,
+                    [*self._command, str(max(words_a_minute, SLOWEST))],
                     stdin=text.encode(),
                     capture_stdout=True,
                     capture_stderr=True,
@@ -94,8 +99,11 @@ class EspeakVoice:
 class EchoVoice:
     """Plays back what it heard, or a chime where it heard nothing."""
 
-    async def speak(self, text: str, heard: bytes) -> bytes:
-        """Play back `heard`; `text` is only what the transcript says about it."""
+    async def speak(self, text: str, heard: bytes, speed: float) -> bytes:
+        """Play back `heard`, at any `speed` as fast as it was said.
+
+        `text` is only what the transcript says about it.
+        """
         await trio.lowlevel.checkpoint()
         return heard[-MAX_ECHO_BYTES:] if heard else pcm16(_chime())
 

@@ -4,11 +4,14 @@ It is there whether or not the server's own agents use it. `agent.embedded` is i
 first needed: a server with a key for a real model does without the extra that it needs.
 """
 
+from collections.abc import Awaitable, Callable
+from functools import partial
 from typing import TYPE_CHECKING, Final, Never
 
 import trio
 from quart import Blueprint, Response
 
+from agent.config import Settings
 from agent.errors import ConfigError
 from server.answers import failure
 from server.channels import GOING_AWAY
@@ -16,12 +19,10 @@ from server.stages import Stages
 from server.websockets import SocketClosed, Websocket, current_websocket
 
 if TYPE_CHECKING:
-    from agent.embedded import Voice
+    from agent.embedded import Applicant, ModelOptions, ModelSocket
 
 MESSAGE_BYTES: Final = 16 * 1024 * 1024
 """The service takes appends of 15 MiB."""
-_SUBPROTOCOL: Final = "realtime"
-"""What browsers' clients offer, and then insist on."""
 
 
 def check_installed() -> None:
@@ -30,7 +31,7 @@ def check_installed() -> None:
     :raises ConfigError: the extra is not installed.
     """
     try:
-        import agent.embedded  # noqa: F401
+        import agent.embedded.endpoint  # noqa: F401
     except ModuleNotFoundError as error:
         raise ConfigError(
             f"OPENAI_API_KEY is not set, and the embedded model is not installed ({error.name} is "
@@ -38,38 +39,51 @@ def check_installed() -> None:
         ) from error
 
 
-def realtime_routes(stages: Stages) -> Blueprint:
-    """`/v1/realtime?model=NAME`. Keys are the guard's business, not the model's."""
+def realtime_routes(settings: Settings, stages: Stages) -> Blueprint:
+    """`/v1/realtime?model=NAME`. Keys are the guard's business, not the model's.
+
+    :raises ConfigError: a script or a fault plan that the settings name is bad.
+    """
     routes = Blueprint("realtime", __name__)
+    options = _options(settings)
 
     @routes.websocket("/v1/realtime")
     async def realtime() -> Response | None:
         try:
-            from agent.embedded import find_voice
+            from agent.embedded.admission import SUBPROTOCOL
+            from agent.embedded.endpoint import converse
         except ModuleNotFoundError:
             text = "The embedded model is not installed on this server"
             return failure(501, "embedded_not_installed", text)
         socket = current_websocket()
-        await socket.accept_messages(MESSAGE_BYTES, _SUBPROTOCOL)
-        await _converse(socket, find_voice(), stages)
+        await socket.accept_messages(MESSAGE_BYTES, SUBPROTOCOL)
+        await _until_the_end(socket, partial(converse, **options), stages)
         return None
 
     return routes
 
 
-async def _converse(socket: Websocket, voice: "Voice", stages: Stages) -> None:
-    """Be the model until either side closes, or the server does."""
-    from agent.embedded import converse
+def _options(settings: Settings) -> "ModelOptions":
+    if not settings.embedded:
+        return {}
+    from agent.embedded.configured import options_of
 
+    return options_of(settings)
+
+
+async def _until_the_end(
+    socket: Websocket,
+    converse: "Callable[[ModelSocket, Applicant], Awaitable[object]]",
+    stages: Stages,
+) -> None:
+    """Be the model until either side closes, or the server does."""
+    from agent.embedded.admission import applicant
+
+    headers = {name.lower(): value for name, value in socket.headers.items()}
+    client = applicant(f"?{socket.query_string.decode('latin-1')}", headers)
     async with trio.open_nursery() as nursery:
         nursery.start_soon(_cancel_at_the_end, stages, nursery.cancel_scope)
-        await converse(
-            _ModelSocket(socket),
-            model=socket.args.get("model"),
-            authorization=socket.headers.get("Authorization"),
-            is_beta="OpenAI-Beta" in socket.headers,
-            voice=voice,
-        )
+        await converse(_ModelSocket(socket), client)
         nursery.cancel_scope.cancel()
     if not socket.closed:
         await socket.finish(GOING_AWAY, "the server is shutting down")
@@ -92,12 +106,15 @@ class _ModelSocket:
         except SocketClosed as closed:
             _translate(closed)
 
-    async def send(self, text: str) -> None:
+    async def send(self, message: str | bytes) -> None:
         # To a client that is gone it does nothing; `receive` tells.
-        await self._socket.send_message(text)
+        await self._socket.send_message(message)
 
     async def close(self, code: int, reason: str) -> None:
         await self._socket.finish(code, reason)
+
+    async def cut(self) -> None:
+        await self._socket.cut()
 
 
 def _translate(closed: SocketClosed) -> Never:

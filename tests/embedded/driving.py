@@ -12,6 +12,7 @@ from agent.embedded.engine import Engine
 from agent.embedded.speaking import SpeechRequest
 from agent.embedded.words import Understanding, understand_nothing
 from agent.protocol.codec import encode
+from tests.official import official_server_event
 
 Event = dict[str, Any]
 
@@ -52,7 +53,7 @@ def hum(seconds: float) -> bytes:
 
 
 class Driver:
-    """An engine, its clock and its voice.
+    """An engine, its clock and its voice; `engine` is for the engine.
 
     :ivar log: every event with the time at which it came.
     :ivar voice_seconds: how long the voice's answers are; None: it does not answer.
@@ -64,6 +65,7 @@ class Driver:
         model: str = "embedded",
         voice_seconds: float | None = 2.1,
         understand: Understanding = understand_nothing,
+        **engine: Any,
     ) -> None:
         self.now = 100.0
         self.voice_seconds = voice_seconds
@@ -76,6 +78,7 @@ class Driver:
             unix_time=1_800_000_000.0,
             vad=LoudIsSpeech(),
             understand=understand,
+            **engine,
         )
         self._collect()
 
@@ -138,7 +141,7 @@ class Driver:
 
     def _collect(self) -> None:
         for event in self.engine.events():
-            self.log.append((self.now, json.loads(encode(event))))
+            self.log.append((self.now, official_server_event(encode(event))))
         for request in self.engine.speech_requests():
             self.requests.append(request)
             if self.voice_seconds is not None:

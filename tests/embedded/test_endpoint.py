@@ -2,18 +2,21 @@
 
 from base64 import b64encode
 from functools import partial
-from typing import Any
 
 import pytest
 import trio
 from trio.testing import MockClock, memory_stream_pair
 from trio_websocket import ConnectionClosed
 
-from agent.embedded.endpoint import SocketClosed, converse
+from agent.embedded.admission import Applicant
+from agent.embedded.endpoint import converse
+from agent.embedded.handshake import HANDSHAKE_SECONDS
+from agent.embedded.model_socket import SocketClosed
 from agent.embedded.voice import EchoVoice, VoiceError
-from agent.embedded.websocket import HANDSHAKE_SECONDS, MAX_MESSAGE, serve_stream
+from agent.embedded.websocket import MAX_MESSAGE, serve_stream
 from tests.embedded.driving import LoudIsSpeech, loud, quiet
 from tests.embedded.sockets import (
+    EMBEDDED,
     HummingVoice,
     MemorySocket,
     connect,
@@ -75,7 +78,7 @@ async def test_a_client_that_does_not_read_stops_the_model(autojump_clock: MockC
 
 
 class FailingVoice:
-    async def speak(self, text: str, heard: bytes) -> bytes:
+    async def speak(self, text: str, heard: bytes, speed: float) -> bytes:
         raise VoiceError("hoarse")
 
 
@@ -101,16 +104,7 @@ async def test_when_the_client_is_gone_so_is_the_voice(autojump_clock: MockClock
 async def test_cancellation_ends_the_session_and_its_voice(autojump_clock: MockClock) -> None:
     voice, socket = HummingVoice(delay=60), MemorySocket()
     async with trio.open_nursery() as nursery:
-        nursery.start_soon(
-            partial(
-                converse,
-                socket,
-                model="embedded",
-                authorization=None,
-                voice=voice,
-                vad=LoudIsSpeech,
-            )
-        )
+        nursery.start_soon(partial(converse, socket, EMBEDDED, voice=voice, vad=LoudIsSpeech))
         socket.tell("response.create")
         await socket.hear("response.content_part.added")
         nursery.cancel_scope.cancel()
@@ -139,23 +133,28 @@ async def test_the_session_expires(autojump_clock: MockClock) -> None:
 
 KEY = "a-key-that-is-long-enough"
 BETA_CODE = "beta_api_shape_disabled"
-REJECTED: list[tuple[dict[str, Any], str | None, int]] = [
-    ({"authorization": None, "api_key": KEY}, None, 3000),
-    ({"authorization": "Bearer wrong", "api_key": KEY}, "invalid_api_key", 3000),
-    ({"authorization": KEY, "api_key": KEY}, "invalid_api_key", 3000),
-    ({"authorization": f"Bearer {KEY}", "api_key": KEY, "is_beta": True}, BETA_CODE, 4000),
-    ({"is_beta": True}, BETA_CODE, 4000),
-    ({"model": None}, "missing_model", 4000),
-    ({"model": "", "authorization": f"Bearer {KEY}", "api_key": KEY}, "missing_model", 4000),
-    ({"model": "gpt-4o"}, "invalid_model", 4000),
+REJECTED: list[tuple[Applicant, str | None, str | None, int]] = [
+    (Applicant(model="embedded"), KEY, None, 3000),
+    (Applicant(model="embedded", key="wrong"), KEY, "invalid_api_key", 3000),
+    (Applicant(model="embedded", key=""), KEY, "invalid_api_key", 3000),
+    (Applicant(model="embedded", key=KEY, is_beta=True), KEY, BETA_CODE, 4000),
+    (Applicant(model="embedded", is_beta=True), None, BETA_CODE, 4000),
+    (Applicant(), None, "missing_model", 4000),
+    (Applicant(model="", key=KEY), KEY, "missing_model", 4000),
+    (Applicant(intent="conversation"), None, "missing_model", 4000),
+    (Applicant(model="gpt-4o"), None, "invalid_model", 4000),
 ]
 
 
-@pytest.mark.parametrize(("options", "code", "close_code"), REJECTED)
+@pytest.mark.parametrize(("client", "api_key", "code", "close_code"), REJECTED)
 async def test_who_is_not_let_in_is_told_and_turned_away(
-    autojump_clock: MockClock, options: dict[str, Any], code: str | None, close_code: int
+    autojump_clock: MockClock,
+    client: Applicant,
+    api_key: str | None,
+    code: str | None,
+    close_code: int,
 ) -> None:
-    async with open_session(HummingVoice(), **options) as socket:
+    async with open_session(HummingVoice(), client, api_key=api_key) as socket:
         event = await socket.hear()
         assert event["type"] == "error"
         assert event["event_id"]
@@ -170,8 +169,8 @@ async def test_who_is_not_let_in_is_told_and_turned_away(
 
 @pytest.mark.parametrize("model", ["embedded", "gpt-realtime", "gpt-realtime-2.1"])
 async def test_who_is_let_in(autojump_clock: MockClock, model: str) -> None:
-    options = {"model": model, "authorization": f"Bearer {KEY}", "api_key": KEY}
-    async with open_session(HummingVoice(), **options) as socket:
+    client = Applicant(model=model, key=KEY)
+    async with open_session(HummingVoice(), client, api_key=KEY) as socket:
         created = await socket.hear()
         assert created["session"]["model"] == model
 
@@ -179,7 +178,7 @@ async def test_who_is_let_in(autojump_clock: MockClock, model: str) -> None:
 async def test_a_client_that_leaves_while_it_is_turned_away(autojump_clock: MockClock) -> None:
     socket = MemorySocket()
     socket.hang_up()
-    await converse(socket, model=None, authorization=None, voice=HummingVoice())
+    await converse(socket, Applicant(), voice=HummingVoice())
     with pytest.raises(SocketClosed):
         await socket.receive()
 
@@ -281,7 +280,7 @@ async def test_the_model_pings(autojump_clock: MockClock, caplog: pytest.LogCapt
 async def test_a_stream_without_a_request_is_given_up(autojump_clock: MockClock, rude: str) -> None:
     ours, theirs = memory_stream_pair()
     async with trio.open_nursery() as nursery:
-        nursery.start_soon(lambda: serve_stream(theirs, voice=HummingVoice(), vad=LoudIsSpeech))
+        nursery.start_soon(partial(serve_stream, theirs, voice=HummingVoice(), vad=LoudIsSpeech))
         if rude == "gone":
             await ours.aclose()
         elif rude == "no request":

@@ -53,23 +53,54 @@ DETECTIONS: list[Event | None] = [
     {"type": "server_vad"},
     {"type": "server_vad", "interrupt_response": False},
     {"type": "server_vad", "create_response": False},
+    {"type": "server_vad", "idle_timeout_ms": 5_000},
     {"type": "semantic_vad"},
 ]
+FORMATS: list[Event] = [{"type": f"audio/{name}"} for name in ("pcm", "pcmu", "pcma")]
+TOOLS: list[Event] = [
+    {"type": "function", "name": "get_weather"},
+    {"type": "function", "name": "set_timer", "parameters": {"properties": {"n": {}}}},
+]
+SHORT = {
+    "type": "retention_ratio",
+    "retention_ratio": 0.5,
+    "token_limits": {"post_instructions": 50},
+}
+SESSIONS: list[Event] = [
+    *({"audio": {"input": {"turn_detection": detection}}} for detection in DETECTIONS),
+    *({"audio": {"input": {"format": name}, "output": {"format": name}}} for name in FORMATS),
+    *({"truncation": truncation} for truncation in ("auto", "disabled", SHORT)),
+    {"tools": TOOLS, "tool_choice": "auto"},
+    {"tools": TOOLS, "tool_choice": "required"},
+    {"tools": [], "tool_choice": "none"},
+]
+RESPONSES: list[Event] = [
+    *({"conversation": conversation} for conversation in ("auto", "none")),
+    *({"conversation": name, "output_modalities": ["text"]} for name in ("auto", "none")),
+    {"instructions": 'Say exactly: "Let me look." Then say exactly: "There it is."'},
+    {"tools": TOOLS, "tool_choice": "required"},
+    {"tools": TOOLS, "output_modalities": ["text"]},
+    {"max_output_tokens": 20},
+    {"conversation": "none", "input": []},
+    {"conversation": "none", "input": [{"type": "item_reference", "id": "mine"}]},
+    {"audio": {"output": {"format": {"type": "audio/pcmu"}}}},
+]
 ACTIONS = st.one_of(
-    st.tuples(st.just("wait"), st.sampled_from([0.01, 0.2, 0.35, 1.0, 4.0])),
+    st.tuples(st.just("wait"), st.sampled_from([0.01, 0.2, 0.35, 1.0, 4.0, 8.0])),
     st.tuples(st.just("speak"), st.integers(1, 20)),
     st.tuples(st.just("hush"), st.integers(1, 20)),
     st.tuples(st.just("voice"), st.sampled_from([0.0, 0.1, 2.0, 20.0])),
     st.tuples(st.just("hoarse"), st.none()),
-    st.tuples(st.just("type"), st.sampled_from(["", "hello"])),
-    st.tuples(st.just("answer"), st.sampled_from(["auto", "none"])),
-    st.tuples(st.just("write"), st.sampled_from(["auto", "none"])),
+    st.tuples(st.just("type"), st.sampled_from(["", "hello", "weather", "set timer, weather"])),
+    st.tuples(st.just("respond"), st.sampled_from(RESPONSES)),
+    st.tuples(st.just("output"), st.integers(0, 1)),
     st.tuples(st.just("cancel"), st.booleans()),
     st.tuples(st.just("commit"), st.none()),
     st.tuples(st.just("clear"), st.none()),
     st.tuples(st.just("truncate"), st.integers(0, 3_000)),
     st.tuples(st.just("delete"), st.integers(0, 3)),
-    st.tuples(st.just("detect"), st.sampled_from(DETECTIONS)),
+    st.tuples(st.just("retrieve"), st.integers(0, 3)),
+    st.tuples(st.just("update"), st.sampled_from(SESSIONS)),
 )
 
 
@@ -88,21 +119,20 @@ def act(driver: Driver, action: str, value: Any) -> None:
             content = [{"type": "input_text", "text": value}]
             item = {"type": "message", "role": "user", "content": content}
             driver.send("conversation.item.create", item=item)
-        case "answer":
-            driver.send("response.create", response={"conversation": value})
-        case "write":
-            wanted = {"conversation": value, "output_modalities": ["text"]}
-            driver.send("response.create", response=wanted)
+        case "respond":
+            driver.send("response.create", response=value)
+        case "output":
+            give_output(driver, value)
         case "cancel":
             created = driver.events("response.created")
             named = {"response_id": created[-1]["response"]["id"]} if value and created else {}
             driver.send("response.cancel", **named)
         case "commit" | "clear":
             driver.send(f"input_audio_buffer.{action}")
-        case "truncate" | "delete":
+        case "truncate" | "delete" | "retrieve":
             change_item(driver, action, value)
-        case "detect":
-            driver.update(audio={"input": {"turn_detection": value}})
+        case "update":
+            driver.update(**value)
 
 
 def give_voice(driver: Driver, seconds: float | None) -> None:
@@ -116,8 +146,18 @@ def give_voice(driver: Driver, seconds: float | None) -> None:
         driver.engine.speech_ready(request.response_id, hum(seconds), driver.now)
 
 
+def give_output(driver: Driver, back: int) -> None:
+    """Answer one of the newest calls."""
+    items = [event["item"] for event in driver.events("response.output_item.added")]
+    calls = [item for item in items if item["type"] == "function_call"]
+    if len(calls) > back:
+        call_id = calls[-1 - back]["call_id"]
+        item = {"type": "function_call_output", "call_id": call_id, "output": "fine"}
+        driver.send("conversation.item.create", item=item)
+
+
 def change_item(driver: Driver, action: str, value: int) -> None:
-    """Truncate the newest item, or delete one of the newest."""
+    """Truncate the newest item, or delete or retrieve one of the newest."""
     added = driver.events("conversation.item.added")
     if action == "truncate" and added:
         item_id = added[-1]["item"]["id"]
@@ -125,7 +165,7 @@ def change_item(driver: Driver, action: str, value: int) -> None:
             "conversation.item.truncate", item_id=item_id, content_index=0, audio_end_ms=value
         )
     elif len(added) > value:
-        driver.send("conversation.item.delete", item_id=added[-1 - value]["item"]["id"])
+        driver.send(f"conversation.item.{action}", item_id=added[-1 - value]["item"]["id"])
 
 
 def end(driver: Driver) -> None:
@@ -133,18 +173,21 @@ def end(driver: Driver) -> None:
     driver.update(audio={"input": {"turn_detection": None}})
     while driver.requests:
         give_voice(driver, 0.5)
+        # Until the next utterance of the same response wants its voice.
+        driver.pass_time(1)
     driver.pass_time(60)
 
 
-@given(st.lists(ACTIONS, max_size=25))
-def test_every_session_keeps_the_rules(actions: list[tuple[str, Any]]) -> None:
-    driver = Driver(voice_seconds=None)
+@given(st.lists(ACTIONS, max_size=25), st.sampled_from(["embedded", "gpt-realtime-2.1"]))
+def test_every_session_keeps_the_rules(actions: list[tuple[str, Any]], model: str) -> None:
+    driver = Driver(voice_seconds=None, model=model)
     for action, value in actions:
         act(driver, action, value)
     end(driver)
     events = [event for _, event in driver.log]
     check_ids(events)
     check_responses(events)
+    check_outputs(events)
     check_items(events)
     check_decoding(events)
 
@@ -175,6 +218,25 @@ def check_responses(events: list[Event]) -> None:
     assert opened == done
     limits = [event for event in events if event["type"] == "rate_limits.updated"]
     assert len(limits) == len(done)
+
+
+def check_outputs(events: list[Event]) -> None:
+    """Every item of a response is opened and closed once, and is in its end what was told of it."""
+    opened: dict[tuple[str, int], str] = {}
+    closed: dict[str, list[Event]] = {}
+    for event in events:
+        where = (event.get("response_id", ""), event.get("output_index", -1))
+        if event["type"] == "response.output_item.added":
+            assert where not in opened
+            opened[where] = event["item"]["id"]
+        elif event["type"] == "response.output_item.done":
+            assert opened.pop(where) == event["item"]["id"]
+            closed.setdefault(where[0], []).append(event["item"])
+        elif "output_index" in event:
+            assert opened[where] == event["item_id"]
+        elif event["type"] == "response.done":
+            assert event["response"]["output"] == closed.get(event["response"]["id"], [])
+    assert not opened
 
 
 def check_items(events: list[Event]) -> None:
@@ -232,7 +294,8 @@ MESSAGES = st.one_of(
     st.text(),
     st.builds(
         lambda type_, fields: json.dumps({**fields, "type": type_}),
-        st.sampled_from([*EVENTS, "nope"]),
+        # But for the one that ends the session.
+        st.sampled_from([*(name for name in EVENTS if name != "session.close"), "nope"]),
         st.dictionaries(NAMES, JSON, max_size=4),
     ),
 )

@@ -34,7 +34,7 @@ def wave(pcm: bytes, *, rate: int = 24_000, channels: int = 1, size: int | None 
 
 async def test_espeak_speaks() -> None:
     assert speech("A test.")
-    pcm = await EspeakVoice().speak(TEXT, b"")
+    pcm = await EspeakVoice().speak(TEXT, b"", 1)
     assert 1.5 < seconds_of(pcm) < 4
     loudness = np.sqrt(np.mean(np.square(np.frombuffer(pcm, "<i2") / 32_768)))
     assert loudness == pytest.approx(0.1, rel=0.1)
@@ -46,17 +46,23 @@ async def test_the_introduction_is_long_enough_to_be_interrupted() -> None:
         "cannot understand words, but I heard you speak for 1.8 seconds. "
         "Set OPENAI_API_KEY to talk to a real model."
     )
-    assert seconds_of(await EspeakVoice().speak(words, b"")) > 8
+    assert seconds_of(await EspeakVoice().speak(words, b"", 1)) > 8
+
+
+@pytest.mark.parametrize(("speed", "longer"), [(1.5, 0.67), (0.75, 1.33), (0.25, 165 / 80)])
+async def test_speed_changes_how_long_it_takes(speed: float, longer: float) -> None:
+    usual, other = [await EspeakVoice().speak(TEXT, b"", wanted) for wanted in (1, speed)]
+    assert seconds_of(other) / seconds_of(usual) == pytest.approx(longer, rel=0.2)
 
 
 async def test_text_is_bounded() -> None:
-    longest = await EspeakVoice().speak("a " * (voices.MAX_TEXT // 2), b"")
-    assert await EspeakVoice().speak("a " * voices.MAX_TEXT, b"") == longest
+    longest = await EspeakVoice().speak("a " * (voices.MAX_TEXT // 2), b"", 1)
+    assert await EspeakVoice().speak("a " * voices.MAX_TEXT, b"", 1) == longest
 
 
 async def test_a_missing_program_is_told() -> None:
     with pytest.raises(VoiceError, match="cannot be run: No such file"):
-        await EspeakVoice("no-such-program").speak(TEXT, b"")
+        await EspeakVoice("no-such-program").speak(TEXT, b"", 1)
 
 
 def program(tmp_path: Path, script: str) -> str:
@@ -72,14 +78,14 @@ def program(tmp_path: Path, script: str) -> str:
 )
 async def test_a_failing_program_is_told(tmp_path: Path, script: str, why: str) -> None:
     with pytest.raises(VoiceError, match=why):
-        await EspeakVoice(program(tmp_path, script)).speak(TEXT, b"")
+        await EspeakVoice(program(tmp_path, script)).speak(TEXT, b"", 1)
 
 
 async def test_a_slow_program_is_stopped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(voices, "DEADLINE", 0.05)
     slow = EspeakVoice(program(tmp_path, "exec sleep 60"))
     with pytest.raises(VoiceError, match="more than"):
-        await slow.speak(TEXT, b"")
+        await slow.speak(TEXT, b"", 1)
 
 
 async def test_cancellation_ends_the_program(tmp_path: Path) -> None:
@@ -88,7 +94,7 @@ async def test_cancellation_ends_the_program(tmp_path: Path) -> None:
     slow = EspeakVoice(program(tmp_path, f"echo $$ > {pipe}; exec sleep 60"))
     with trio.fail_after(20):
         async with trio.open_nursery() as nursery:
-            nursery.start_soon(slow.speak, TEXT, b"")
+            nursery.start_soon(slow.speak, TEXT, b"", 1)
             pid = int(await trio.to_thread.run_sync(pipe.read_text, abandon_on_cancel=True))
             nursery.cancel_scope.cancel()
     with pytest.raises(ProcessLookupError):
@@ -96,8 +102,8 @@ async def test_cancellation_ends_the_program(tmp_path: Path) -> None:
 
 
 async def test_an_echo_plays_back_what_was_heard() -> None:
-    assert await EchoVoice().speak(TEXT, tone(1)) == tone(1)
-    chime = await EchoVoice().speak(TEXT, b"")
+    assert await EchoVoice().speak(TEXT, tone(1), 2) == tone(1)
+    chime = await EchoVoice().speak(TEXT, b"", 1)
     assert 0.5 < seconds_of(chime) < 1
     assert 500 < np.abs(np.frombuffer(chime, "<i2").astype(int)).max() < 5_000
 

@@ -2,12 +2,33 @@
 
 import pytest
 
-from agent.embedded.words import Cue, echoed_answer, pieces, say_exactly, spoken_answer, transcript
+from agent.embedded.words import (
+    MAX_UTTERANCES,
+    Answered,
+    Cue,
+    echoed_answer,
+    pieces,
+    say_exactly,
+    spoken_answer,
+    transcript,
+)
 from tests.embedded.driving import Driver, loud, quiet
 
 
+def answer(cue: Cue, answers: int) -> str:
+    """The one utterance of an answer."""
+    [words] = spoken_answer(cue, answers)
+    return words
+
+
+def echoed(cue: Cue, answers: int) -> str:
+    """The same of the model that has no voice."""
+    [words] = echoed_answer(cue, answers)
+    return words
+
+
 def test_its_first_words_say_what_it_is() -> None:
-    assert spoken_answer(Cue(heard=1.84), 0) == (
+    assert answer(Cue(heard=1.84), 0) == (
         "Hello. I am the demo model that comes with trio voice agent. "
         "I run without a key and I cannot understand words, "
         "but I heard you speak for 1.8 seconds. "
@@ -16,7 +37,7 @@ def test_its_first_words_say_what_it_is() -> None:
 
 
 def test_later_words_are_short_and_vary() -> None:
-    answers = [spoken_answer(Cue(heard=2.2), n) for n in range(1, 5)]
+    answers = [answer(Cue(heard=2.2), n) for n in range(1, 5)]
     assert answers[0] == "I heard you speak for two seconds."
     assert len(set(answers)) == 4
     assert max(map(len, answers)) < 80
@@ -27,18 +48,18 @@ def test_later_words_are_short_and_vary() -> None:
     [(0.3, "less than a second"), (1.0, "one second"), (12.4, "twelve seconds"), (70, "70 s")],
 )
 def test_times_are_spoken(seconds: float, words: str) -> None:
-    assert words in spoken_answer(Cue(heard=seconds), 1)
+    assert words in answer(Cue(heard=seconds), 1)
 
 
 def test_typed_text_is_said_back() -> None:
-    assert spoken_answer(Cue(typed="Good  morning."), 1) == "You wrote: Good morning."
-    assert spoken_answer(Cue(typed="Who are you?"), 1) == "You wrote: Who are you?"
-    assert "You wrote: Hi." in spoken_answer(Cue(typed="Hi"), 0)
-    assert len(spoken_answer(Cue(typed="x" * 5_000), 0)) < 600
+    assert answer(Cue(typed="Good  morning."), 1) == "You wrote: Good morning."
+    assert answer(Cue(typed="Who are you?"), 1) == "You wrote: Who are you?"
+    assert "You wrote: Hi." in answer(Cue(typed="Hi"), 0)
+    assert len(answer(Cue(typed="x" * 5_000), 0)) < 600
 
 
 def test_what_the_person_is_taken_to_say_is_said_back() -> None:
-    assert spoken_answer(Cue(heard=2, said="Two tickets."), 1) == "You said: Two tickets."
+    assert answer(Cue(heard=2, said="Two tickets."), 1) == "You said: Two tickets."
 
 
 @pytest.mark.parametrize(
@@ -55,7 +76,17 @@ def test_what_the_person_is_taken_to_say_is_said_back() -> None:
     ],
 )
 def test_a_greeting_is_found_in_instructions(instructions: str | None, text: str | None) -> None:
-    assert say_exactly(instructions) == text
+    assert say_exactly(instructions) == (() if text is None else (text,))
+
+
+def test_several_utterances_are_found_in_instructions() -> None:
+    instructions = r'Say exactly: "Let me \"look\"." Then say exactly: "It is sunny."'
+    assert say_exactly(instructions) == ('Let me "look".', "It is sunny.")
+    many = 'Say exactly: "x' + '" Then say exactly: "x' * 20 + '"'
+    assert say_exactly(many) == ("x",) * MAX_UTTERANCES
+    # As a greeting is sent: what is escaped separates nothing.
+    escaped = r'Say exactly: "a\" Then say exactly: \"b"'
+    assert say_exactly(escaped) == ('a" Then say exactly: "b',)
 
 
 def test_a_greeting_is_said_after_what_it_is() -> None:
@@ -79,10 +110,19 @@ def test_an_answer_that_nobody_heard_does_not_count() -> None:
 
 
 def test_an_echo_says_that_it_is_one() -> None:
-    assert "your own words" in echoed_answer(Cue(heard=2), 0)
-    assert "demo model" in echoed_answer(Cue(heard=2), 0)
-    assert "a chime" in echoed_answer(Cue(typed="x"), 1)
-    assert "would have said: Hi" in echoed_answer(Cue(told="Hi"), 1)
+    assert "your own words" in echoed(Cue(heard=2), 0)
+    assert "demo model" in echoed(Cue(heard=2), 0)
+    assert "a chime" in echoed(Cue(typed="x"), 1)
+    assert "would have said: Hi" in echoed(Cue(told=("Hi",)), 1)
+    assert "would have said: f answered: 1." in echoed(Cue(answered=(Answered("f", "1"),)), 1)
+
+
+def test_what_functions_answered_is_told() -> None:
+    cue = Cue(answered=(Answered("get_weather", "sunny, 21 degrees"), Answered("f", "{}")))
+    assert answer(cue, 1) == "get_weather answered: sunny, 21 degrees. f answered: {}."
+    assert "I am the demo model" in answer(cue, 0)
+    assert "get_weather answered: sunny" in answer(cue, 0)
+    assert answer(Cue(awaited=("f", "g")), 1) == "I still wait for an answer of f and g."
 
 
 def test_the_voice_gets_what_was_heard() -> None:

@@ -13,12 +13,13 @@ from trio_websocket import WebSocketConnection, wrap_client_stream
 
 from agent.config import Settings
 from agent.errors import AgentError
+from agent.listening import authority
 from agent.options import AgentOptions
 from agent.supervisor.supervisor import AgentInfo, AlreadyRunning, NotRunning
 from server.app import create_app, make_relay
 from server.auth import Keys
 from server.channels import Relay
-from server.listening import authority, open_listener
+from server.listening import open_listener
 from server.serving import open_server
 from server.stages import Stages
 

@@ -6,8 +6,9 @@ import pytest
 
 from agent.config import Settings
 from agent.errors import ConfigError
+from agent.listening import authority
 from server.auth import Keys
-from server.listening import authority, open_listener
+from server.listening import open_listener
 from server.run import Start, settings_of_agents
 from tests.server.helpers import OWN_KEY
 

@@ -9,7 +9,8 @@ from trio_websocket import ConnectionRejected
 
 from agent.config import Settings
 from agent.errors import ConfigError
-from server.auth import Keys, is_loopback
+from agent.listening import is_loopback
+from server.auth import Keys
 from tests.server.helpers import OWN_KEY, control, make_app, serving, shake_hands
 
 WITH_KEY = Settings(openai_api_key="k", server_api_key="right")

@@ -1,6 +1,7 @@
 """The embedded model on the server: mounted, closed with the server, and done without."""
 
 import sys
+from pathlib import Path
 from typing import Any
 
 import orjson
@@ -9,7 +10,8 @@ from trio_websocket import ConnectionClosed, WebSocketConnection
 
 from agent.config import Settings
 from agent.errors import ConfigError
-from server.routes.realtime import check_installed
+from server.routes.realtime import check_installed, realtime_routes
+from server.stages import Stages
 from tests.server.helpers import serving, shake_hands
 
 
@@ -59,6 +61,26 @@ async def test_the_session_ends_with_the_server() -> None:
             await websocket.get_message()
         assert closed.value.reason is not None
         assert closed.value.reason.code == 1001
+
+
+async def test_a_script_and_faults_of_the_operators(tmp_path: Path) -> None:
+    faults, script = tmp_path / "faults.json", tmp_path / "script.txt"
+    drop = {"when": {"received": "input_audio_buffer.clear"}, "do": {"effect": "drop"}}
+    faults.write_bytes(orjson.dumps({"faults": [drop], "session_seconds": 60}))
+    script.write_text("What is the time?")
+    settings = Settings(embedded_faults=str(faults), embedded_script=str(script))
+    async with serving(settings) as served, served.open("/v1/realtime?model=embedded") as websocket:
+        await event(websocket)
+        await websocket.send_message('{"type": "input_audio_buffer.clear"}')
+        with pytest.raises(ConnectionClosed) as closed:
+            await websocket.get_message()
+        assert closed.value.reason is not None
+        assert closed.value.reason.code == 1006
+
+
+def test_a_bad_fault_plan_is_told_at_the_start(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"EMBEDDED_FAULTS: .*nowhere\.json: cannot be read"):
+        realtime_routes(Settings(embedded_faults=str(tmp_path / "nowhere.json")), Stages())
 
 
 @pytest.fixture

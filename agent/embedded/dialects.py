@@ -1,0 +1,46 @@
+"""The two dialects in which clients of the embedded model speak; its engine knows GA only."""
+
+from collections.abc import Callable
+from typing import Final
+
+import orjson
+from attrs import frozen
+
+from agent.protocol.beta import client_event_from_beta, encode_server_event
+from agent.protocol.codec import encode
+from agent.protocol.server_events import RealtimeServerEvent
+
+
+@frozen
+class Dialect:
+    """A translation at the wire.
+
+    :ivar encode: the messages that tell the client of an event.
+    :ivar to_ga: a message of the client's, in GA; what is no event stays as it is.
+    :ivar session_seconds: how long the service lets such a session last.
+    """
+
+    encode: Callable[[RealtimeServerEvent], list[str]]
+    to_ga: Callable[[str | bytes], str | bytes]
+    session_seconds: float
+
+
+def _beta_to_ga(message: str | bytes) -> str | bytes:
+    try:
+        value = None if isinstance(message, bytes) else orjson.loads(message)
+    except orjson.JSONDecodeError:
+        return message
+    if not isinstance(value, dict):
+        return message
+    event = client_event_from_beta(value)
+    for name in ("session", "response"):
+        if isinstance(event.get(name), dict):
+            # GA refuses an update for it; in beta nearly every client sends one.
+            event[name].pop("temperature", None)
+    return orjson.dumps(event).decode()
+
+
+GA: Final = Dialect(
+    encode=lambda event: [encode(event)], to_ga=lambda message: message, session_seconds=3600
+)
+BETA: Final = Dialect(encode=encode_server_event, to_ga=_beta_to_ga, session_seconds=1800)
