@@ -19,9 +19,10 @@ from bench.measure import (
     measure_source,
     measure_start,
 )
-from bench.report import BARE, BARE_SHORT, OURS, Results, machine, table
+from bench.protocol import measure_protocol
+from bench.report import BARE, BARE_SHORT, OURS, Results, machine, protocol_table, table
 
-PARTS: Final = ("start", "call", "barge-in", "many")
+PARTS: Final = ("protocol", "start", "call", "barge-in", "many")
 LIMIT_S: Final = 120.0
 """No part takes so long beyond its calls unless something hangs."""
 
@@ -44,8 +45,12 @@ def main() -> None:
     results = trio.run(_measure, wanted)
     minutes = (time.monotonic() - began) / 60
     print(f"medians of {wanted.runs} runs, calls of {wanted.seconds:g} s, {minutes:.1f} minutes")
-    print("bare: the smallest loop of trio, trio-websocket and orjson, with appends of 20 ms\n")
-    print(table(results, wanted.agents))
+    if calls := table(results, wanted.agents):
+        print("bare: the smallest loop of trio, trio-websocket and orjson, with appends of 20 ms\n")
+        print(calls)
+    if events := protocol_table(results):
+        print("\nbare: orjson and base64; official: openai's client, its audio left in base64\n")
+        print(events)
 
 
 async def _measure(wanted: Wanted) -> Results:
@@ -65,7 +70,9 @@ async def _measure(wanted: Wanted) -> Results:
 
 async def _measure_part(part: str, wanted: Wanted, results: Results) -> None:
     seconds = wanted.seconds
-    if part == "start":
+    if part == "protocol":
+        measure_protocol(results)
+    elif part == "start":
         results.add(OURS, await measure_start())
         results.add(BARE, await measure_bare_start())
     elif part == "call":
@@ -94,9 +101,9 @@ def _wanted() -> Wanted:
         help="of each call (10); half of it in `barge-in` and `many`",
     )
     parser.add_argument("--agents", type=int, default=16, help="in `many` at a time (16)")
-    parser.add_argument("--parts", default=",".join(PARTS), help="some of %(default)s")
+    parser.add_argument("parts", nargs="*", help=f"what to measure: {', '.join(PARTS)} (all)")
     given = parser.parse_args()
-    parts = tuple(given.parts.split(","))
+    parts = tuple(given.parts or PARTS)
     if not set(parts) <= set(PARTS) or given.runs < 1 or given.seconds < 2 or given.agents < 1:
         parser.error("parts as listed; at least 1 run, 2 seconds and 1 agent")
     return Wanted(runs=given.runs, seconds=given.seconds, agents=given.agents, parts=parts)

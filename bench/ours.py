@@ -9,7 +9,8 @@ from agent.options import AgentOptions
 from agent.rtc.channel import ChannelEvent, UserJoined
 from agent.rtc.handover import AudioHandover
 from agent.session import Call
-from agent.streams.model import dial, model_address, open_model
+from agent.streams.model import dial, open_model
+from agent.streams.model_address import model_address
 from agent.streams.recorder import Tap
 from agent.streams.session_config import session_of
 from bench.sink import Sink

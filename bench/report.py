@@ -16,6 +16,7 @@ from bench.measure import Figures
 OURS: Final = "ours"
 BARE: Final = "bare-20"
 BARE_SHORT: Final = "bare-10"
+OFFICIAL: Final = "official"
 
 
 @frozen
@@ -27,6 +28,7 @@ class Row:
     aim: str = ""
 
 
+_AIM: Final = "at most 3 times bare; less than the official"
 ROWS: Final = (
     Row("cpu", "CPU, s a minute of call", "1.5 or less"),
     Row("uplink_p50", "uplink p50, ms", "under 12"),
@@ -44,6 +46,11 @@ ROWS: Final = (
     Row("end_error", "error of audio_end_ms, ms, at most", "10 or less"),
     Row("many_p99", "{agents} agents at a time: uplink p99, ms", "15 or less (16 on 2 cores)"),
     Row("many_lost", "{agents} agents: frames that did not arrive", "0"),
+)
+
+PROTOCOL_ROWS: Final = (
+    Row("decode", "decode an audio delta of 100 ms, microseconds", _AIM),
+    Row("encode", "encode an append of 20 ms, microseconds", _AIM),
 )
 
 
@@ -75,13 +82,27 @@ def table(results: Results, agents: int) -> str:
         ratio = _shown(ours / bare) if bare else ""
         words = row.words.format(agents=agents)
         lines.append((words, _shown(ours), _shown(bare), ratio, _shown(short), row.aim))
-    return _aligned(lines)
+    return _aligned(lines) if len(lines) > 1 else ""
+
+
+def protocol_table(results: Results) -> str:
+    """What single events take, a line each."""
+    lines = [("", "ours", "bare", "ratio", "official", "ratio", "aim")]
+    for row in PROTOCOL_ROWS:
+        ours, bare = results.median(OURS, row.figure), results.median(BARE, row.figure)
+        official = results.median(OFFICIAL, row.figure)
+        if ours and bare and official:
+            ratios = _shown(ours / bare), _shown(ours / official)
+            figures = _shown(ours), _shown(bare), ratios[0], _shown(official), ratios[1]
+            lines.append((row.words, *figures, row.aim))
+    return _aligned(lines) if len(lines) > 1 else ""
 
 
 def machine() -> str:
     """What this ran on, in one line."""
     packages = ", ".join(
-        f"{name} {version(name)}" for name in ("trio", "trio-websocket", "orjson", "cattrs")
+        f"{name} {version(name)}"
+        for name in ("trio", "trio-websocket", "orjson", "cattrs", "openai")
     )
     load = os.getloadavg()[0]
     return (
