@@ -171,7 +171,7 @@ def _socket(settings: Settings, name: str) -> "AbstractAsyncContextManager[WebSo
         return dial(address)
     try:
         from agent.embedded.configured import options_of
-        from agent.embedded.in_process import open_embedded
+        from agent.embedded.wire.in_process import open_embedded
     except ImportError as error:
         raise ConfigError(
             f"OPENAI_API_KEY is not set, and the embedded model is not installed ({error.name}): "

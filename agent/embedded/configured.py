@@ -3,9 +3,9 @@
 from pathlib import Path
 
 from agent.config import Settings
-from agent.embedded.endpoint import ModelOptions
-from agent.embedded.faults import read_faults
+from agent.embedded.faults.plan import read_faults
 from agent.embedded.scripts import read_script
+from agent.embedded.wire.endpoint import ModelOptions
 from agent.errors import ConfigError
 
 

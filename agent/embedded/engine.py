@@ -9,17 +9,20 @@ from typing import Any, Final
 
 from attrs import frozen
 
-from agent.embedded.hearing import Hearing, Turn, TurnBegan
+from agent.embedded.answers.mcp import fail_mcp_servers
+from agent.embedded.answers.speaking import Speaking, SpeechRequest
+from agent.embedded.answers.words import Understanding, Wording, spoken_answer, understand_nothing
+from agent.embedded.forms.reading import decoded, event_id_of, parsed
+from agent.embedded.forms.refusals import Refusal
+from agent.embedded.forms.requests import CLIENT_EVENT
 from agent.embedded.history import History
-from agent.embedded.idle import IdleTimer
 from agent.embedded.items import Conversation, ItemEvent, check_room, obey_item
 from agent.embedded.kept import KeptItems
-from agent.embedded.listening import Listening
-from agent.embedded.mcp import fail_mcp_servers
 from agent.embedded.outbox import NewId, Outbox
-from agent.embedded.reading import decoded, event_id_of, parsed
-from agent.embedded.refusals import Refusal
-from agent.embedded.requests import CLIENT_EVENT
+from agent.embedded.person.hearing import Hearing, Turn, TurnBegan
+from agent.embedded.person.idle import IdleTimer
+from agent.embedded.person.listening import Listening
+from agent.embedded.person.vad import SpeechProbability
 from agent.embedded.session_defaults import new_session, new_transcription_session
 from agent.embedded.settings import (
     TurnRules,
@@ -29,11 +32,8 @@ from agent.embedded.settings import (
     session_object,
     turn_rules,
 )
-from agent.embedded.speaking import Speaking, SpeechRequest
 from agent.embedded.updates import check_response, updated
 from agent.embedded.usage import rate_limits
-from agent.embedded.vad import SpeechProbability
-from agent.embedded.words import Understanding, Wording, spoken_answer, understand_nothing
 from agent.protocol.client_events import (
     InputAudioBufferAppendEvent,
     InputAudioBufferClearEvent,

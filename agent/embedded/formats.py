@@ -7,7 +7,7 @@ events' milliseconds are counted in it.
 from typing import Any, Final
 
 from agent.audio import BYTES_PER_SECOND, SAMPLE_BYTES, ms_to_bytes
-from agent.embedded.refusals import Refusal
+from agent.embedded.forms.refusals import Refusal
 from agent.g711 import G711_RATE, G711Decoder, G711Encoder
 
 PCM: Final = "audio/pcm"

@@ -7,10 +7,10 @@ from attrs import evolve, frozen
 
 from agent.audio import ms_to_bytes
 from agent.embedded.formats import bytes_a_second, check_samples
+from agent.embedded.forms.refusals import Refusal
 from agent.embedded.history import ROOT, Entry, History, call_entry
 from agent.embedded.kept import KeptItems
 from agent.embedded.outbox import NewId, Outbox
-from agent.embedded.refusals import Refusal
 from agent.protocol.client_events import (
     ConversationItemCreateEvent,
     ConversationItemDeleteEvent,

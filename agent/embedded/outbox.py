@@ -6,7 +6,7 @@ from typing import Final, TypeAlias
 
 from attrs import evolve
 
-from agent.embedded.refusals import INVALID_REQUEST, Refusal
+from agent.embedded.forms.refusals import INVALID_REQUEST, Refusal
 from agent.protocol.server_events import (
     ConversationItemInputAudioTranscriptionDeltaEvent,
     InputAudioBufferDtmfEventReceivedEvent,

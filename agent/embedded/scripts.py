@@ -7,8 +7,8 @@ turn after the last line: for these the model says that it only heard speech.
 from pathlib import Path
 from typing import Final
 
+from agent.embedded.answers.words import Understanding
 from agent.embedded.files import read_file
-from agent.embedded.words import Understanding
 from agent.errors import ConfigError
 
 MAX_LINE: Final = 1_000

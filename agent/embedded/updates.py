@@ -7,7 +7,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from agent.embedded.formats import PCM, format_name
-from agent.embedded.refusals import Refusal, missing_parameter, unknown_parameter
+from agent.embedded.forms.refusals import Refusal, missing_parameter, unknown_parameter
+from agent.embedded.forms.session_form import SESSION, TRANSCRIPTION_SESSION, TURN_DETECTION
 from agent.embedded.session_defaults import (
     DEFAULTS,
     INPUT_DEFAULTS,
@@ -16,7 +17,6 @@ from agent.embedded.session_defaults import (
     SEMANTIC_VAD,
     SERVER_VAD,
 )
-from agent.embedded.session_form import SESSION, TRANSCRIPTION_SESSION, TURN_DETECTION
 from agent.embedded.settings import Json, is_transcription
 from agent.errors import ConfigError
 from agent.g711 import import_libraries

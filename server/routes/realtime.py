@@ -31,7 +31,7 @@ def check_installed() -> None:
     :raises ConfigError: the extra is not installed.
     """
     try:
-        import agent.embedded.endpoint  # noqa: F401
+        import agent.embedded.wire.endpoint  # noqa: F401
     except ModuleNotFoundError as error:
         raise ConfigError(
             f"OPENAI_API_KEY is not set, and the embedded model is not installed ({error.name} is "
@@ -50,8 +50,8 @@ def realtime_routes(settings: Settings, stages: Stages) -> Blueprint:
     @routes.websocket("/v1/realtime")
     async def realtime() -> Response | None:
         try:
-            from agent.embedded.admission import SUBPROTOCOL
-            from agent.embedded.endpoint import converse
+            from agent.embedded.wire.admission import SUBPROTOCOL
+            from agent.embedded.wire.endpoint import converse
         except ModuleNotFoundError:
             text = "The embedded model is not installed on this server"
             return failure(501, "embedded_not_installed", text)
@@ -77,7 +77,7 @@ async def _until_the_end(
     stages: Stages,
 ) -> None:
     """Be the model until either side closes, or the server does."""
-    from agent.embedded.admission import applicant
+    from agent.embedded.wire.admission import applicant
 
     headers = {name.lower(): value for name, value in socket.headers.items()}
     client = applicant(f"?{socket.query_string.decode('latin-1')}", headers)

@@ -8,9 +8,9 @@ from collections.abc import Callable
 from typing import Any
 
 from agent.audio import SAMPLE_RATE
+from agent.embedded.answers.speaking import SpeechRequest
+from agent.embedded.answers.words import Understanding, understand_nothing
 from agent.embedded.engine import Engine
-from agent.embedded.speaking import SpeechRequest
-from agent.embedded.words import Understanding, understand_nothing
 from agent.protocol.codec import encode
 from tests.official import official_server_event
 

@@ -10,11 +10,11 @@ import trio
 from trio.testing import memory_stream_pair
 from trio_websocket import WebSocketConnection, wrap_client_stream
 
-from agent.embedded.admission import Applicant
-from agent.embedded.endpoint import converse
-from agent.embedded.model_socket import SocketClosed
-from agent.embedded.voice import Voice
-from agent.embedded.websocket import serve_stream
+from agent.embedded.answers.voice import Voice
+from agent.embedded.wire.admission import Applicant
+from agent.embedded.wire.endpoint import converse
+from agent.embedded.wire.model_socket import SocketClosed
+from agent.embedded.wire.websocket import serve_stream
 from tests.embedded.driving import Event, LoudIsSpeech, hum
 
 EMBEDDED = Applicant(model="embedded")

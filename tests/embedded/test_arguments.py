@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agent.embedded.arguments import MAX_PROPERTIES, arguments_for
+from agent.embedded.answers.arguments import MAX_PROPERTIES, arguments_for
 
 TEXT = {"type": "string"}
 NUMBER = {"type": "number"}

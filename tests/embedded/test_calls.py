@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from agent.embedded.calls import MAX_CALLS, Asked, calls_for
+from agent.embedded.answers.calls import MAX_CALLS, Asked, calls_for
 from agent.protocol.tools import Mcp, RealtimeFunctionTool, Tool, ToolChoiceFunction, ToolChoiceMcp
 
 TEXT = {"type": "string"}

@@ -8,12 +8,12 @@ import trio
 from trio.testing import MockClock, memory_stream_pair
 from trio_websocket import ConnectionClosed
 
-from agent.embedded.admission import Applicant
-from agent.embedded.endpoint import converse
-from agent.embedded.handshake import HANDSHAKE_SECONDS
-from agent.embedded.model_socket import SocketClosed
-from agent.embedded.voice import EchoVoice, VoiceError
-from agent.embedded.websocket import MAX_MESSAGE, serve_stream
+from agent.embedded.answers.voice import EchoVoice, VoiceError
+from agent.embedded.wire.admission import Applicant
+from agent.embedded.wire.endpoint import converse
+from agent.embedded.wire.handshake import HANDSHAKE_SECONDS
+from agent.embedded.wire.model_socket import SocketClosed
+from agent.embedded.wire.websocket import MAX_MESSAGE, serve_stream
 from tests.embedded.driving import LoudIsSpeech, loud, quiet
 from tests.embedded.sockets import (
     EMBEDDED,

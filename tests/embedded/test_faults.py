@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 from trio.testing import MockClock
 from trio_websocket import ConnectionClosed
 
-from agent.embedded.fault_line import MAX_WAITING, FaultLine
-from agent.embedded.faults import Drop, Effect, FaultPlan, faults_from_json, read_faults
-from agent.embedded.in_process import open_embedded
+from agent.embedded.faults.line import MAX_WAITING, FaultLine
+from agent.embedded.faults.plan import Drop, Effect, FaultPlan, faults_from_json, read_faults
+from agent.embedded.wire.in_process import open_embedded
 from agent.errors import ConfigError
 from tests.embedded.driving import counted_ids
 from tests.embedded.sockets import HummingVoice, hear, open_session, open_websocket

@@ -9,7 +9,7 @@ import orjson
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agent.embedded.requests import EVENTS
+from agent.embedded.forms.requests import EVENTS
 from agent.protocol.codec import UnknownEvent, decode_server_event
 from tests.embedded.driving import Driver, Event, hum, loud, quiet
 

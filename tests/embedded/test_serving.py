@@ -15,11 +15,11 @@ import trio
 from trio.testing import MockClock, memory_stream_pair
 from trio_websocket import ConnectionClosed, WebSocketConnection
 
-from agent.embedded.endpoint import ModelOptions
-from agent.embedded.handshake import MAX_REQUEST
 from agent.embedded.scripts import read_script, script
-from agent.embedded.serving import ModelServer
-from agent.embedded.websocket import serve_stream
+from agent.embedded.wire.endpoint import ModelOptions
+from agent.embedded.wire.handshake import MAX_REQUEST
+from agent.embedded.wire.serving import ModelServer
+from agent.embedded.wire.websocket import serve_stream
 from agent.errors import ConfigError, ModelRefused, ModelUnreachable
 from agent.listening import Names, authority, open_listener
 from agent.websocket import Terms, open_websocket
@@ -254,7 +254,7 @@ async def test_sessions_are_closed_in_order_when_it_stops(
             await connection.get_message()
         assert closed.value.reason is not None
         assert closed.value.reason.code == 1001
-    [line] = [r.getMessage() for r in caplog.records if r.name == "agent.embedded.serving"]
+    [line] = [r.getMessage() for r in caplog.records if r.name == "agent.embedded.wire.serving"]
     assert "this side shuts down" in line
 
 
@@ -264,7 +264,7 @@ async def test_a_session_is_one_line_in_the_log(caplog: pytest.LogCaptureFixture
         await hear(connection)
         await connection.send_message('{"type": "input_audio_buffer.clear"}')
         await hear(connection)
-    [line] = [r.getMessage() for r in caplog.records if r.name == "agent.embedded.serving"]
+    [line] = [r.getMessage() for r in caplog.records if r.name == "agent.embedded.wire.serving"]
     assert "the client is gone" in line
     assert "1 messages received, 2 sent" in line
 

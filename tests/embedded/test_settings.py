@@ -10,7 +10,7 @@ from openai.types.realtime import (
     RealtimeSessionCreateRequest,
 )
 
-from agent.embedded.requests import EVENTS
+from agent.embedded.forms.requests import EVENTS
 from tests.embedded.driving import Driver, Event, error_of, types
 
 FUNCTION = {

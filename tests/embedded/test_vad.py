@@ -5,9 +5,8 @@ from array import array
 import pytest
 
 from agent.audio import SAMPLE_RATE
-from agent.embedded.hearing import MAX_BUFFER_SECONDS, Hearing, Turn, TurnBegan, TurnEnded
-from agent.embedded.settings import TurnRules
-from agent.embedded.vad import (
+from agent.embedded.person.hearing import MAX_BUFFER_SECONDS, Hearing, Turn, TurnBegan, TurnEnded
+from agent.embedded.person.vad import (
     BLOCK_SAMPLES,
     SileroProbability,
     SpeechChange,
@@ -15,6 +14,7 @@ from agent.embedded.vad import (
     SpeechStopped,
     VoiceActivity,
 )
+from agent.embedded.settings import TurnRules
 from tests.embedded.driving import LoudIsSpeech, loud, quiet
 from tests.speech import noise, silence, speech, tone
 

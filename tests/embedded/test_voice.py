@@ -11,8 +11,8 @@ import pytest
 import trio
 
 from agent.audio import seconds_of
-from agent.embedded import voice as voices
-from agent.embedded.voice import (
+from agent.embedded.answers import voice as voices
+from agent.embedded.answers.voice import (
     EchoVoice,
     EspeakVoice,
     VoiceError,

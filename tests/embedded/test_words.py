@@ -2,7 +2,7 @@
 
 import pytest
 
-from agent.embedded.words import (
+from agent.embedded.answers.words import (
     MAX_UTTERANCES,
     Answered,
     Cue,

@@ -4,14 +4,14 @@ from typing import Final
 
 from attrs import frozen
 
+from agent.embedded.answers.planning import Planner
+from agent.embedded.answers.replies import Reply
+from agent.embedded.answers.reply_objects import CANCELLED, FAILED
+from agent.embedded.answers.words import Wording
+from agent.embedded.forms.refusals import Refusal
 from agent.embedded.history import History
 from agent.embedded.outbox import NewId, Outbox
-from agent.embedded.planning import Planner
-from agent.embedded.refusals import Refusal
-from agent.embedded.replies import Reply
-from agent.embedded.reply_objects import CANCELLED, FAILED
 from agent.embedded.settings import Json
-from agent.embedded.words import Wording
 from agent.protocol.response import RealtimeResponseCreateParams, ResponseError
 
 MAX_REPLIES_BESIDE: Final = 4

@@ -6,7 +6,8 @@ Named as `openai.types.realtime` names them; what was only in the beta interface
 import binascii
 from typing import Any, Final
 
-from agent.embedded.checks import (
+from agent.embedded.formats import invalid_audio
+from agent.embedded.forms.checks import (
     Check,
     anything,
     array,
@@ -20,9 +21,8 @@ from agent.embedded.checks import (
     tagged,
     text,
 )
-from agent.embedded.formats import invalid_audio
-from agent.embedded.refusals import Refusal
-from agent.embedded.session_form import (
+from agent.embedded.forms.refusals import Refusal
+from agent.embedded.forms.session_form import (
     FORMAT,
     OUTPUT_LIMIT,
     PROMPT,

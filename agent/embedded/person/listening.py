@@ -7,15 +7,15 @@ from typing import Final
 from attrs import evolve
 
 from agent.audio import BYTES_PER_SECOND, ms_to_bytes, samples_to_ms, seconds_of
+from agent.embedded.answers.words import Understanding, pieces, transcript
 from agent.embedded.formats import IncomingAudio, check_samples, encoded
-from agent.embedded.hearing import Hearing, Turn, TurnBegan, TurnEnded
+from agent.embedded.forms.refusals import Refusal
 from agent.embedded.history import Entry, History, text_tokens
 from agent.embedded.kept import KeptItems
 from agent.embedded.outbox import NewId, Outbox
-from agent.embedded.refusals import Refusal
+from agent.embedded.person.hearing import Hearing, Turn, TurnBegan, TurnEnded
 from agent.embedded.settings import Json, TurnRules, wants_logprobs
 from agent.embedded.usage import transcription_usage
-from agent.embedded.words import Understanding, pieces, transcript
 from agent.protocol.base import UNSET
 from agent.protocol.items import Content, RealtimeConversationItemUserMessage
 from agent.protocol.server_events import (

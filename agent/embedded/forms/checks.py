@@ -8,7 +8,7 @@ import re
 from collections.abc import Callable, Mapping
 from typing import Any, Final, TypeAlias
 
-from agent.embedded.refusals import (
+from agent.embedded.forms.refusals import (
     Refusal,
     bad_pattern,
     missing_parameter,

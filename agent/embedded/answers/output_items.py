@@ -9,9 +9,9 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from typing import Any, Final, TypeAlias
 
+from agent.embedded.answers.reply_objects import COMPLETED, IN_PROGRESS, INCOMPLETE, Calling, Plan
 from agent.embedded.history import Entry, History, call_entry, text_tokens
 from agent.embedded.outbox import Outbox
-from agent.embedded.reply_objects import COMPLETED, IN_PROGRESS, INCOMPLETE, Calling, Plan
 from agent.embedded.usage import Given
 from agent.protocol.items import ConversationItem, RealtimeConversationItemFunctionCall
 from agent.protocol.server_events import (

@@ -8,8 +8,8 @@ from typing import Final, Unpack
 import trio
 from trio_websocket import WebSocketConnection, wrap_client_stream
 
-from agent.embedded.endpoint import ModelOptions
-from agent.embedded.websocket import serve_stream
+from agent.embedded.wire.endpoint import ModelOptions
+from agent.embedded.wire.websocket import serve_stream
 
 _MAX_MESSAGE: Final = 16 * 2**20
 

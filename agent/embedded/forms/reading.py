@@ -4,7 +4,7 @@ from typing import Any
 
 import orjson
 
-from agent.embedded.refusals import Refusal, wrong_type
+from agent.embedded.forms.refusals import Refusal, wrong_type
 from agent.protocol.client_events import RealtimeClientEvent
 from agent.protocol.codec import ProtocolError, UnknownEvent, client_event_of, json_object
 

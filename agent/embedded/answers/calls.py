@@ -17,7 +17,7 @@ understood.
 
 Several functions in one sentence are several calls of one response, unless its own
 `parallel_tool_calls` is false; the arguments of each are looked for from the words of its name to
-those of the next one's (the first also looks before them), as `agent.embedded.arguments` says.
+those of the next one's (the first also looks before them), as arguments.py says.
 
 `tool_choice` is obeyed: with `none` nothing is called; with `required` the function with most of
 its words in the sentence is, or else the first, if none was asked for; a named function is called
@@ -30,8 +30,14 @@ from typing import Final
 
 from attrs import frozen
 
-from agent.embedded.arguments import arguments_for
-from agent.embedded.sentences import json_objects, quoted_spans, split_name, without, words_of
+from agent.embedded.answers.arguments import arguments_for
+from agent.embedded.answers.sentences import (
+    json_objects,
+    quoted_spans,
+    split_name,
+    without,
+    words_of,
+)
 from agent.protocol.tools import RealtimeFunctionTool, Tool, ToolChoice, ToolChoiceFunction
 
 MAX_CALLS: Final = 16

@@ -5,9 +5,9 @@ from typing import assert_never
 
 import trio
 
-from agent.embedded.fault_line import FaultLine, Frame
-from agent.embedded.faults import CloseSocket, Drop
-from agent.embedded.model_socket import ModelSocket, SocketClosed
+from agent.embedded.faults.line import FaultLine, Frame
+from agent.embedded.faults.plan import CloseSocket, Drop
+from agent.embedded.wire.model_socket import ModelSocket, SocketClosed
 
 
 class FaultySocket:

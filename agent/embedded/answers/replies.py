@@ -9,11 +9,9 @@ ends. No event follows its `response.done`.
 
 from typing import Final
 
-from agent.embedded.history import History
-from agent.embedded.messages import Message, SpokenMessage, WrittenMessage
-from agent.embedded.outbox import Outbox
-from agent.embedded.output_items import FunctionCall, OutputItem, Steps
-from agent.embedded.reply_objects import (
+from agent.embedded.answers.messages import Message, SpokenMessage, WrittenMessage
+from agent.embedded.answers.output_items import FunctionCall, OutputItem, Steps
+from agent.embedded.answers.reply_objects import (
     COMPLETED,
     INCOMPLETE,
     Calling,
@@ -21,6 +19,8 @@ from agent.embedded.reply_objects import (
     Planned,
     status_details,
 )
+from agent.embedded.history import History
+from agent.embedded.outbox import Outbox
 from agent.embedded.usage import Given
 from agent.protocol.items import ConversationItem
 from agent.protocol.response import ResponseError

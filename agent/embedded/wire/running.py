@@ -11,11 +11,11 @@ from typing import Final, TypeAlias
 import trio
 from attrs import define, frozen
 
-from agent.embedded.dialects import Dialect
+from agent.embedded.answers.speaking import SpeechRequest
+from agent.embedded.answers.voice import Voice, VoiceError
 from agent.embedded.engine import Engine
-from agent.embedded.model_socket import ModelSocket, SocketClosed
-from agent.embedded.speaking import SpeechRequest
-from agent.embedded.voice import Voice, VoiceError
+from agent.embedded.wire.dialects import Dialect
+from agent.embedded.wire.model_socket import ModelSocket, SocketClosed
 
 MAX_VOICES: Final = 2
 """Voices at a time in one session; more of them wait."""

@@ -10,9 +10,9 @@ from attrs import frozen
 from trio_websocket import ConnectionClosed, WebSocketConnection, wrap_server_stream
 from wsproto.utilities import ProtocolError
 
-from agent.embedded.admission import SUBPROTOCOL, applicant
-from agent.embedded.endpoint import ModelOptions, converse
-from agent.embedded.handshake import (
+from agent.embedded.wire.admission import SUBPROTOCOL, applicant
+from agent.embedded.wire.endpoint import ModelOptions, converse
+from agent.embedded.wire.handshake import (
     HANDSHAKE_SECONDS,
     UPGRADE_REQUIRED,
     Replayed,
@@ -21,8 +21,8 @@ from agent.embedded.handshake import (
     not_found,
     read_request,
 )
-from agent.embedded.model_socket import SocketClosed
-from agent.embedded.running import Summary
+from agent.embedded.wire.model_socket import SocketClosed
+from agent.embedded.wire.running import Summary
 
 MAX_MESSAGE: Final = 16 * 1024 * 1024
 """The service takes appends of 15 MiB."""

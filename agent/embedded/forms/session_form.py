@@ -5,7 +5,8 @@ Checks that need to know the session as it is (may this still be changed?) are i
 
 from typing import Any, Final
 
-from agent.embedded.checks import (
+from agent.embedded.formats import PCM, PCMA, PCMU
+from agent.embedded.forms.checks import (
     Check,
     anything,
     array,
@@ -22,9 +23,8 @@ from agent.embedded.checks import (
     tagged,
     text,
 )
-from agent.embedded.formats import PCM, PCMA, PCMU
+from agent.embedded.forms.refusals import Refusal
 from agent.embedded.history import CONTEXT_TOKENS
-from agent.embedded.refusals import Refusal
 
 MAX_OUTPUT_TOKENS: Final = 4096
 MAX_TOOL_NAME: Final = 64

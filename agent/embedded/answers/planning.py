@@ -11,15 +11,15 @@ from typing import Any, Final
 
 from attrs import evolve
 
-from agent.embedded.calls import Asked, calls_for
+from agent.embedded.answers.calls import Asked, calls_for
+from agent.embedded.answers.reply_objects import Calling, Plan, Planned, Saying
+from agent.embedded.answers.words import LOOKING, Answered, Cue, Wording, say_exactly
+from agent.embedded.forms.refusals import Refusal
 from agent.embedded.history import Entry, History
 from agent.embedded.items import entry_of
 from agent.embedded.outbox import NewId
-from agent.embedded.refusals import Refusal
-from agent.embedded.reply_objects import Calling, Plan, Planned, Saying
 from agent.embedded.settings import Json, input_format
 from agent.embedded.usage import Read
-from agent.embedded.words import LOOKING, Answered, Cue, Wording, say_exactly
 from agent.protocol.base import UNSET
 from agent.protocol.codec import from_json, to_json
 from agent.protocol.items import ResponseItemReference

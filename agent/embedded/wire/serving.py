@@ -8,9 +8,9 @@ from typing import Final
 import trio
 from attrs import frozen
 
-from agent.embedded.endpoint import ModelOptions
-from agent.embedded.handshake import BUSY, HANDSHAKE_SECONDS, answer, read_request
-from agent.embedded.websocket import serve_stream
+from agent.embedded.wire.endpoint import ModelOptions
+from agent.embedded.wire.handshake import BUSY, HANDSHAKE_SECONDS, answer, read_request
+from agent.embedded.wire.websocket import serve_stream
 
 PATH: Final = "/v1/realtime"
 MAX_SESSIONS: Final = 64

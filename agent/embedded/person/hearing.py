@@ -9,14 +9,14 @@ from typing import Final, TypeAlias
 from attrs import frozen
 
 from agent.audio import BYTES_PER_SECOND, SAMPLE_BYTES, SAMPLE_RATE
-from agent.embedded.settings import TurnRules
-from agent.embedded.vad import (
+from agent.embedded.person.vad import (
     HOLD_BACK_SAMPLES,
     SpeechProbability,
     SpeechStarted,
     SpeechStopped,
     VoiceActivity,
 )
+from agent.embedded.settings import TurnRules
 
 MAX_BUFFER_SECONDS: Final = 120
 _MAX_BUFFER_BYTES: Final = MAX_BUFFER_SECONDS * BYTES_PER_SECOND

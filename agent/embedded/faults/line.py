@@ -13,7 +13,8 @@ from typing import Any, Final, TypeAlias
 import orjson
 from attrs import define, frozen
 
-from agent.embedded.faults import (
+from agent.embedded.faults.nonsense import nonsense
+from agent.embedded.faults.plan import (
     ANY,
     CloseSocket,
     Delay,
@@ -29,8 +30,7 @@ from agent.embedded.faults import (
     SendError,
     Stall,
 )
-from agent.embedded.faults import NONSENSE as KINDS
-from agent.embedded.nonsense import nonsense
+from agent.embedded.faults.plan import NONSENSE as KINDS
 from agent.embedded.outbox import NewId
 
 MAX_WAITING_BYTES: Final = 16 * 2**20

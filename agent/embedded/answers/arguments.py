@@ -20,7 +20,7 @@ import json
 from collections.abc import Iterator
 from typing import Any, Final
 
-from agent.embedded.schemas import (
+from agent.embedded.answers.schemas import (
     Schema,
     fits,
     is_text,
@@ -34,7 +34,7 @@ from agent.embedded.schemas import (
     schema_of,
     type_of,
 )
-from agent.embedded.sentences import (
+from agent.embedded.answers.sentences import (
     Number,
     json_objects,
     numbers,

@@ -8,7 +8,7 @@ from urllib.parse import parse_qs, urlsplit
 
 from attrs import field, frozen
 
-from agent.embedded.refusals import INVALID_REQUEST
+from agent.embedded.forms.refusals import INVALID_REQUEST
 from agent.protocol.server_events import RealtimeError, RealtimeErrorEvent
 
 SUBPROTOCOL: Final = "realtime"

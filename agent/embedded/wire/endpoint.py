@@ -9,23 +9,23 @@ from typing import Final, TypedDict
 
 import trio
 
-from agent.embedded.admission import Applicant, Rejection, rejection
-from agent.embedded.dialects import BETA, GA
-from agent.embedded.engine import Engine
-from agent.embedded.fault_line import FaultLine
-from agent.embedded.faults import FaultPlan
-from agent.embedded.faulty_socket import FaultySocket
-from agent.embedded.model_socket import ModelSocket, SocketClosed
-from agent.embedded.outbox import NewId
-from agent.embedded.running import Session, Summary
-from agent.embedded.vad import SileroProbability, SpeechProbability
-from agent.embedded.voice import EchoVoice, Voice, find_voice
-from agent.embedded.words import (
+from agent.embedded.answers.voice import EchoVoice, Voice, find_voice
+from agent.embedded.answers.words import (
     Understanding,
     echoed_answer,
     spoken_answer,
     understand_nothing,
 )
+from agent.embedded.engine import Engine
+from agent.embedded.faults.faulty_socket import FaultySocket
+from agent.embedded.faults.line import FaultLine
+from agent.embedded.faults.plan import FaultPlan
+from agent.embedded.outbox import NewId
+from agent.embedded.person.vad import SileroProbability, SpeechProbability
+from agent.embedded.wire.admission import Applicant, Rejection, rejection
+from agent.embedded.wire.dialects import BETA, GA
+from agent.embedded.wire.model_socket import ModelSocket, SocketClosed
+from agent.embedded.wire.running import Session, Summary
 from agent.protocol.codec import encode
 
 _ID_CHARACTERS: Final = 21

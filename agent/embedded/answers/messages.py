@@ -8,13 +8,13 @@ from collections import deque
 from typing import Any, Final
 
 from agent.audio import BYTES_PER_SECOND, ms_to_bytes
+from agent.embedded.answers.output_items import TEXT_STEP, OutputItem, Steps
+from agent.embedded.answers.reply_objects import IN_PROGRESS, Plan, Saying
+from agent.embedded.answers.words import pieces
 from agent.embedded.formats import bytes_a_second, encoded, format_name
 from agent.embedded.history import Entry, History, spoken_tokens, text_tokens
 from agent.embedded.outbox import Outbox
-from agent.embedded.output_items import TEXT_STEP, OutputItem, Steps
-from agent.embedded.reply_objects import IN_PROGRESS, Plan, Saying
 from agent.embedded.usage import Given
-from agent.embedded.words import pieces
 from agent.protocol.base import UNSET
 from agent.protocol.items import Content, RealtimeConversationItemAssistantMessage
 from agent.protocol.server_events import (

@@ -1,0 +1,1 @@
+"""A session of the embedded model over a WebSocket: handshake, keys, dialects, tasks."""
