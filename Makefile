@@ -8,6 +8,8 @@ SYSTEM_PACKAGES ?= espeak-ng:espeak-ng chromium:chromium :libatomic1
 VENV := .venv
 BIN  := $(VENV)/bin
 PIP  := $(BIN)/python -m pip --quiet --disable-pip-version-check
+# Half of the tests' time is waiting for processes, so two of them fit one core as well.
+PYTEST := $(BIN)/pytest --numprocesses 2 --dist loadfile
 
 # Stamps: touched last, so that a .venv that was cut short is made again.
 RUN := $(VENV)/.run-installed
@@ -25,7 +27,7 @@ run: $(RUN)  ## run the server with its web page and the embedded model
 	$(BIN)/python -m server $(ARGS)
 
 test: system-packages $(DEV)  ## run the tests
-	$(BIN)/pytest $(ARGS)
+	$(PYTEST) $(ARGS)
 
 lint: $(DEV)  ## check style and types
 	$(BIN)/ruff check
@@ -36,7 +38,7 @@ bench: system-packages $(DEV)  ## measure speed
 	$(BIN)/python -m bench $(ARGS)
 
 prove: system-packages $(DEV)  ## run the tests with many more examples
-	HYPOTHESIS_PROFILE=prove $(BIN)/pytest $(ARGS)
+	HYPOTHESIS_PROFILE=prove $(PYTEST) $(ARGS)
 
 # uv resolves for every Python and system at once (pip-tools only for the one it runs on), to one
 # version each, so that what is tested is what runs everywhere.

@@ -1,6 +1,5 @@
 """`python -m agent`, as real processes: what it prints, and with which status it exits."""
 
-import os
 import re
 import signal
 import subprocess
@@ -20,8 +19,8 @@ from attrs import fields, frozen
 from trio_websocket import WebSocketRequest
 
 from agent.audio import SAMPLE_RATE
-from agent.config import Settings
 from agent.options import AgentOptions
+from tests.embedded.processes import environment
 from tests.loopback import (
     Model,
     ModelThatHoldsTheClose,
@@ -45,14 +44,6 @@ class Ended:
     @property
     def lines(self) -> list[str]:
         return self.err.splitlines()
-
-
-def environment(**variables: str) -> dict[str, str]:
-    """This process's own, without the program's settings."""
-    kept = {
-        n: v for n, v in os.environ.items() if n.lower() not in {a.name for a in fields(Settings)}
-    }
-    return kept | {"PYTHONPATH": str(ROOT)} | variables
 
 
 def command(*arguments: object) -> list[str]:

@@ -209,9 +209,10 @@ def _as_told(item: ConversationItem, item_id: str) -> ConversationItem:
     if isinstance(item, _MESSAGES):
         content = tuple(_without_audio(part) for part in item.content)
         return evolve(item, id=item_id, status="completed", content=content)
-    if isinstance(item, _CALLS):
+    if isinstance(item, RealtimeConversationItemFunctionCall):
         return evolve(item, id=item_id, status="completed")
-    return item
+    # As captured: the output of a function call has no status.
+    return evolve(item, id=item_id) if isinstance(item, _CALLS) else item
 
 
 def _without_audio(part: Content) -> Content:

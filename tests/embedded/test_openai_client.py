@@ -10,17 +10,16 @@ from base64 import b64decode, b64encode
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any
 
 import orjson
 import pytest
 from openai import AsyncOpenAI, OpenAI
 from openai.resources.realtime.realtime import RealtimeConnection
-from openai.types.realtime import RealtimeServerEvent
-from pydantic import BaseModel
 from websockets.exceptions import ConnectionClosed
 
 from tests.embedded.processes import PATIENCE_S, ModelProcess, running_model
+from tests.official import official_server_event
 from tests.speech import AUDIBLE, silence, speech
 
 KEY = "sk-a-key-that-is-long-enough"
@@ -29,21 +28,6 @@ LONG = "one two three four five six seven eight nine ten eleven twelve " * 4
 STEP = 48_000 // 10
 
 Event = dict[str, Any]
-
-
-def _by_type() -> dict[str, type[BaseModel]]:
-    classes = get_args(get_args(RealtimeServerEvent)[0])
-    return {get_args(cls.model_fields["type"].annotation)[0]: cls for cls in classes}
-
-
-OFFICIAL = _by_type()
-
-
-def checked(data: bytes) -> Event:
-    """A message of the model's, if it is what the package's types say."""
-    event: Event = orjson.loads(data)
-    OFFICIAL[event["type"]].model_validate_json(data, strict=True)
-    return event
 
 
 class Conversation:
@@ -60,7 +44,7 @@ class Conversation:
         """The next event (of a type)."""
         while True:
             data = self.connection.recv_bytes()
-            event = checked(data)
+            event = official_server_event(data)
             assert self.connection.parse_event(data).type == event["type"]
             self.log.append(event)
             if type_ in (None, event["type"]):
@@ -350,12 +334,14 @@ def test_the_asynchronous_client(model: ModelProcess) -> None:
             AsyncOpenAI(base_url=f"http://{model.authority}/v1", api_key=KEY) as client,
             client.realtime.connect(model="embedded") as connection,
         ):
-            checked(await connection.recv_bytes())
+            official_server_event(await connection.recv_bytes())
             await connection.session.update(
                 session={"type": "realtime", "output_modalities": ["text"]}
             )
             await connection.response.create(response={"instructions": 'Say exactly: "Hello."'})
-            while (event := checked(await connection.recv_bytes()))["type"] != "response.done":
+            while (event := official_server_event(await connection.recv_bytes()))[
+                "type"
+            ] != "response.done":
                 pass
             text: str = event["response"]["output"][0]["content"][0]["text"]
             return text
