@@ -6,7 +6,10 @@ these once, where the foreign library is called.
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import ClassVar
+from typing import ClassVar, Final
+
+MAX_WORDS: Final = 1000
+"""Characters of a server's own words that an error shows, on one line."""
 
 
 class AgentError(Exception):
@@ -36,7 +39,8 @@ class ModelRefused(ModelError):
     """
 
     def __init__(self, message: str, code: str | None = None) -> None:
-        super().__init__(f"the model's server refused: {message}" + (f" ({code})" if code else ""))
+        said = " ".join(message[:MAX_WORDS].split())
+        super().__init__(f"the model's server refused: {said}" + (f" ({code})" if code else ""))
         self.code = code
 
 

@@ -202,7 +202,7 @@ class Conversation:
         for other in lost:
             other.open = False
         response = self._response(event.response.id)
-        response.open, response.beside = True, beside
+        response.open, response.announced, response.beside = True, True, beside
         actions: list[Action] = [EndOfResponse(other.id) for other in lost]
         if not beside and self._sequencer.began():
             # The server had not begun it when the person did, so it does not cancel it by itself.
@@ -273,6 +273,10 @@ class Conversation:
         if not event.response.id:
             return []
         response = self._response(event.response.id)
+        if not response.announced:
+            # Seen: a response that fails at once is only said to be done. It was the one asked for.
+            self._sequencer.began()
+            response.announced = True
         response.open = False
         if event.response.usage:
             self.tally.tokens += event.response.usage.total_tokens or 0

@@ -90,11 +90,13 @@ class Response:
 
     :ivar open: the server may still send parts of it.
     :ivar interrupted: the person spoke over it: no sample of it is played again.
+    :ivar announced: `response.created` has told of it.
     :ivar beside: it is not part of the conversation, which remembers nothing of it.
     """
 
     id: str
     open: bool = False
+    announced: bool = False
     interrupted: bool = False
     beside: bool = False
     items: dict[str, Item] = field(factory=dict)

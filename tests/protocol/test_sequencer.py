@@ -101,6 +101,17 @@ def test_a_request_that_is_refused_for_itself_is_not_repeated() -> None:
     assert not conversation.busy
 
 
+def test_a_response_that_is_only_said_to_be_done_was_the_one_asked_for() -> None:
+    conversation = Conversation(turn_detection=VAD)
+    conversation.request_response(saying("one"))
+    conversation.request_response(saying("two"))
+    [create] = sent(conversation.receive(ended("never_created")))
+    assert create.response.instructions == "two"
+    # Said twice, it does not release the next one too.
+    conversation.request_response(saying("three"))
+    assert sent(conversation.receive(ended("never_created"))) == []
+
+
 def test_an_error_about_something_else_releases_nothing() -> None:
     conversation = Conversation(turn_detection=VAD)
     conversation.request_response()
