@@ -13,7 +13,7 @@ from agent.checks import BadField, check, in_range, one_of
 from agent.errors import ConfigError
 from agent.protocol.codec import to_json
 from agent.protocol.session import ResponsePrompt, TracingConfiguration, Truncation, TurnDetection
-from agent.protocol.structuring import CONVERTER
+from agent.protocol.structuring import STRICT
 from agent.protocol.tools import ToolChoice
 from agent.strict import faults, strict_converter
 
@@ -175,7 +175,7 @@ def _make_converter() -> Converter:
 
 
 def _of_the_protocol(wanted: Any, value: Any, _: Any) -> Any:
-    return None if value is None else CONVERTER.structure(value, wanted)
+    return None if value is None else STRICT.structure(value, wanted)
 
 
 _CONVERTER: Final = _make_converter()

@@ -1,8 +1,9 @@
 """JSON text <-> events.
 
-The rules: a known type with a missing or ill-typed field is malformed (`ProtocolError`); an
-unknown type becomes an `UnknownEvent`; an unknown field goes to `extra`; an absent field is
-`UNSET` and stays absent when it is encoded again; null stays null. A whole number serves where a
+The rules: a known type without a field that it cannot do without is malformed (`ProtocolError`);
+an unknown type becomes an `UnknownEvent`; an unknown field goes to `extra`, and so does one that
+is of another form than it should be; an absent field is `UNSET` and stays absent when it is
+encoded again; null stays null. A whole number serves where a
 fraction is expected, and a fraction without decimals where a whole number is, as for the official
 client.
 """
@@ -19,12 +20,16 @@ from agent.protocol.base import UNSET, Model
 from agent.protocol.client_events import InputAudioBufferAppendEvent, RealtimeClientEvent
 from agent.protocol.items import UnknownItem
 from agent.protocol.server_events import RealtimeServerEvent
-from agent.protocol.structuring import CONVERTER, own_fields, tags
+from agent.protocol.structuring import WIRE, own_fields, tags
 from agent.strict import faults
 
 MAX_DEPTH: Final = 128
 """Levels of arrays and objects in a message. JSON Schemas of tools have some ten; what is deeper
 than twice this can be read by orjson but not written."""
+
+MAX_VALUES: Final = 50_000
+"""Values in a message, with the commas in its texts. A session with 128 tools of large schemas has
+some 15,000; each costs microseconds to read, in which the call stands still."""
 
 E = TypeVar("E")
 
@@ -74,13 +79,16 @@ def json_object(data: str | bytes) -> dict[str, Any]:
 
     :raises ProtocolError: it is not one.
     """
+    values = _values(data)
+    if values > MAX_VALUES:
+        raise ProtocolError(f"more than {MAX_VALUES} values")
     try:
         value = orjson.loads(data)
     except orjson.JSONDecodeError as error:
         raise ProtocolError(f"not JSON: {error}") from error
     if not isinstance(value, dict) or not isinstance(value.get("type"), str):
         raise ProtocolError("not a JSON object with a type")
-    if _may_be_deep(data) and _depth(value) > MAX_DEPTH:
+    if values > MAX_DEPTH and _depth(value) > MAX_DEPTH:
         raise ProtocolError(f"more than {MAX_DEPTH} levels deep")
     return value
 
@@ -129,7 +137,7 @@ def from_json(value: Any, wanted: type[E]) -> E:
     :raises ProtocolError: it is not of that class's form.
     """
     try:
-        return CONVERTER.structure(value, wanted)
+        return WIRE.structure(value, wanted)
     except (BaseValidationError, ValueError, TypeError) as error:
         raise ProtocolError(
             "; ".join(f"{path}: {message}" if path else message for path, message in faults(error))
@@ -147,11 +155,11 @@ def _event_of(value: dict[str, Any], classes: Mapping[str, type[E]]) -> E | Unkn
         raise ProtocolError(f"{name}: {error}") from error
 
 
-def _may_be_deep(data: str | bytes) -> bool:
-    # Counting is far cheaper than walking; nearly no message has so many.
+def _values(data: str | bytes) -> int:
+    """At least as many values as the message can have. Counting is far cheaper than reading."""
     if isinstance(data, str):
-        return data.count("{") + data.count("[") > MAX_DEPTH
-    return data.count(b"{") + data.count(b"[") > MAX_DEPTH
+        return data.count("{") + data.count("[") + data.count(",")
+    return data.count(b"{") + data.count(b"[") + data.count(b",")
 
 
 def _depth(value: Any) -> int:

@@ -45,7 +45,7 @@ from agent.protocol.client_events import (
 )
 from agent.protocol.codec import UnknownEvent
 from agent.protocol.corrections import Corrections
-from agent.protocol.faults import Severity, severity
+from agent.protocol.faults import NOT_ACTIVE, Severity, in_words, severity
 from agent.protocol.items import Content, RealtimeConversationItemUserMessage
 from agent.protocol.response import RealtimeResponseCreateParams
 from agent.protocol.sequencer import ALREADY_ACTIVE, Sequencer
@@ -53,7 +53,6 @@ from agent.protocol.session import TurnDetection
 from agent.protocol.tracking import Part, Response, by_key
 from agent.protocol.transcripts import heard, said, turn_begun
 
-SAMPLE_BYTES: Final = 2
 _KEPT_RESPONSES: Final = 16
 """Ended responses that are remembered: more than playout can still hold."""
 _KEPT_NAMES: Final = 256
@@ -119,7 +118,7 @@ class Conversation:
                 or any(key.response_id == response.id for key in reported)
             )
         ]
-        self.tally.interruptions += bool(marked)
+        self.tally.interruptions += bool(reported)
         actions: list[Action] = []
         for response in marked:
             self._mark_interrupted(response)
@@ -157,11 +156,35 @@ class Conversation:
             actions.append(Warn("too many responses are asked for: the oldest is given up"))
         return self._noted(actions)
 
+    @property
+    def waits_for_server(self) -> bool:
+        """The server owes something: an answer, or the end of one."""
+        return not self._sequencer.idle or self._open() is not None
+
+    def give_up(self) -> list[Action]:
+        """Nothing has come of what the server owes: go on without it.
+
+        Its end may have been lost, or have been malformed. Late events of it are still taken.
+        """
+        overdue = self._open()
+        self._sequencer.began()
+        actions: list[Action] = [Warn("nothing came of an answer that was due: given up")]
+        if overdue is not None:
+            overdue.open = False
+            actions.append(EndOfResponse(overdue.id))
+        return self._noted([*actions, *self._create_when_possible()])
+
+    def give_up_turn(self) -> list[Action]:
+        """The end of the person's turn was lost."""
+        self.person_speaks = False
+        return self._noted(self._create_when_possible())
+
     # -- the person ------------------------------------------------------------------------
 
     def _on_speech_started(self, event: server.InputAudioBufferSpeechStartedEvent) -> list[Action]:
         self.person_speaks = True
-        return [*self.interrupt(Cause.SPEECH), turn_begun(event.item_id, event.event_id)]
+        begun = [turn_begun(event.item_id, event.event_id)] if event.item_id else []
+        return [*self.interrupt(Cause.SPEECH), *begun]
 
     def _on_speech_stopped(self, _: server.InputAudioBufferSpeechStoppedEvent) -> list[Action]:
         self.person_speaks = False
@@ -183,7 +206,7 @@ class Conversation:
         self, event: server.ConversationItemInputAudioTranscriptionCompletedEvent
     ) -> list[Action]:
         where = event.item_id, event.content_index or 0
-        return [heard("completed", *where, event.transcript, event.event_id)]
+        return [heard("completed", *where, event.transcript or "", event.event_id)]
 
     def _on_input_transcript_failed(
         self, event: server.ConversationItemInputAudioTranscriptionFailedEvent
@@ -193,17 +216,24 @@ class Conversation:
     # -- the model's answer ----------------------------------------------------------------
 
     def _on_response_created(self, event: server.ResponseCreatedEvent) -> list[Action]:
-        if not event.response.id:
+        name = event.response.id
+        if not name:
+            self._sequencer.began()
             return []
+        if name in self._responses and self._responses[name].announced:
+            return []  # said twice: it may have ended in the meantime
         self.tally.responses += 1
         beside = self._sequencer.is_beside(event.response)
         # There is one at a time: the end of any other was lost.
         lost = [] if beside else [r for r in self._responses.values() if r.open and not r.beside]
         for other in lost:
             other.open = False
-        response = self._response(event.response.id)
+        response = self._response(name)
         response.open, response.announced, response.beside = True, True, beside
         actions: list[Action] = [EndOfResponse(other.id) for other in lost]
+        if not beside and not self._sequencer.outstanding:
+            # By itself a server answers a turn that has ended, whose end may have been lost.
+            self.person_speaks = False
         if not beside and self._sequencer.began():
             # The server had not begun it when the person did, so it does not cancel it by itself.
             self._mark_interrupted(response)
@@ -215,10 +245,10 @@ class Conversation:
             return []
         response = self._response(event.response_id)
         is_new = event.item.id not in response.items
-        item = response.item(event.item.id, event.output_index)
+        item = response.item(event.item.id, event.output_index or 0)
         if item is None:
             return []
-        item.output_index = event.output_index
+        item.output_index = event.output_index or 0
         item.is_message = event.item.type == "message"
         if response.interrupted and is_new and item.is_message and not response.beside:
             return self._corrections.unheard(item)
@@ -228,9 +258,8 @@ class Conversation:
         response, part = self._find(event)
         if response.interrupted or part is None:
             return []
-        pcm = event.delta[: len(event.delta) // SAMPLE_BYTES * SAMPLE_BYTES]
-        part.received += len(pcm) // SAMPLE_BYTES
-        return [Play(part.key, pcm)]
+        pcm = part.add_audio(event.delta)
+        return [Play(part.key, pcm)] if pcm else []
 
     def _on_audio_done(self, event: server.ResponseAudioDoneEvent) -> list[Action]:
         response, part = self._find(event)
@@ -249,7 +278,7 @@ class Conversation:
     def _on_words_done(self, event: server.ResponseAudioTranscriptDoneEvent) -> list[Action]:
         if self._part(event) is None:
             return []
-        return [said("done", event, event.transcript)]
+        return [said("done", event, event.transcript or "")]
 
     def _on_text(self, event: server.ResponseTextDeltaEvent) -> list[Action]:
         part = self._part(event)
@@ -260,7 +289,7 @@ class Conversation:
 
     def _on_text_done(self, event: server.ResponseTextDoneEvent) -> list[Action]:
         part = self._part(event)
-        return [said("done", event, event.text)] if part else []
+        return [said("done", event, event.text or "")] if part else []
 
     def _on_item_done(self, event: server.ResponseOutputItemDoneEvent) -> list[Action]:
         item = self._response(event.response_id).items.get(event.item.id or "")
@@ -271,12 +300,15 @@ class Conversation:
 
     def _on_response_done(self, event: server.ResponseDoneEvent) -> list[Action]:
         if not event.response.id:
-            return []
+            self._sequencer.began()
+            return [*_complaints(event), *self._create_when_possible()]
         response = self._response(event.response.id)
         if not response.announced:
             # Seen: a response that fails at once is only said to be done. It was the one asked for.
-            self._sequencer.began()
             response.announced = True
+            response.beside = self._sequencer.is_beside(event.response)
+            if not response.beside:
+                self._sequencer.began()
         response.open = False
         if event.response.usage:
             self.tally.tokens += event.response.usage.total_tokens or 0
@@ -293,14 +325,34 @@ class Conversation:
         cause = self._sent.pop(error.event_id or "", None)
         found = severity(error.code, cause)
         if found is Severity.FATAL:
-            return [Fail(error.message, error.code or None)]
-        is_request = self._sequencer.refused(error.event_id or "", error.code or None)
-        # One that another was faster than waits for the other's end.
-        retry = is_request and error.code != ALREADY_ACTIVE
-        follows = self._create_when_possible() if retry else []
+            return [Fail(error.message or "no reason given", error.code or None)]
         about = f" (in answer to {cause.type})" if cause else ""
-        text = f"the model's server: {error.message} ({error.code or error.type}){about}"
-        return [Note(text) if found is Severity.HARMLESS else Warn(text), *follows]
+        text = f"the model's server: {in_words(error.message, error.code, error.type)}{about}"
+        told = Note(text) if found is Severity.HARMLESS else Warn(text)
+        return [told, *self._after(error, cause, found)]
+
+    def _after(
+        self, error: server.RealtimeError, cause: RealtimeClientEvent | None, found: Severity
+    ) -> list[Action]:
+        """What an error makes possible."""
+        if isinstance(cause, ResponseCancelEvent) and error.code == NOT_ACTIVE:
+            return self._close(str(cause.response_id))
+        if self._sequencer.refused(error.event_id or "", error.code or None):
+            # One that another was faster than waits for the other's end.
+            return [] if error.code == ALREADY_ACTIVE else self._create_when_possible()
+        if not error.event_id and found is Severity.TURN and self._open() is None:
+            # The server's own failures name no event: it was at what it was asked for last.
+            self._sequencer.began()
+            return self._create_when_possible()
+        return []
+
+    def _close(self, response_id: str) -> list[Action]:
+        """The server says that this response, which we took for open, is over."""
+        response = self._responses.get(response_id)
+        if response is None or not response.open:
+            return []
+        response.open = False
+        return [EndOfResponse(response.id), *self._create_when_possible()]
 
     # -- helpers ---------------------------------------------------------------------------
 
@@ -332,7 +384,8 @@ class Conversation:
     def _find(self, event: Any) -> tuple[Response, Part | None]:
         """The response and the part that an event is about; no part where there are too many."""
         response = self._response(event.response_id)
-        return response, response.part(event.item_id, event.output_index, event.content_index)
+        place = event.output_index or 0, event.content_index or 0
+        return response, response.part(event.item_id, *place)
 
     def _part(self, event: Any) -> Part | None:
         """The part that an event is about; None if no more of it is to be told."""
@@ -384,9 +437,10 @@ def _complaints(event: server.ResponseDoneEvent) -> list[Action]:
     if status == "failed" and error:
         if severity(error.code) is Severity.FATAL:
             return [Fail(error.message or "the response failed", error.code or None)]
-        return [Warn(f"a response failed: {error.message} ({error.code or error.type})")]
+        return [Warn(f"a response failed: {in_words(error.message, error.code, error.type)}")]
     if status in ("failed", "incomplete"):
-        return [Warn(f"a response ended {status}: {details.reason if details else 'no reason'}")]
+        reason = (details.reason or "") if details else ""
+        return [Warn(f"a response ended {status}: {reason or 'no reason given'}")]
     return []
 
 

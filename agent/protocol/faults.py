@@ -29,6 +29,7 @@ class Severity(enum.Enum):
     """Our request crossed an event of the server's that made it pointless."""
 
 
+NOT_ACTIVE: Final = "response_cancel_not_active"
 KNOWN: Final[dict[str, Severity]] = {
     # Captured or reported on the Realtime API's socket.
     "invalid_api_key": Severity.FATAL,
@@ -54,7 +55,7 @@ KNOWN: Final[dict[str, Severity]] = {
     "cannot_update_voice": Severity.TURN,
     "invalid_tool_call_id": Severity.TURN,
     "unsupported_content_type": Severity.TURN,
-    "response_cancel_not_active": Severity.HARMLESS,
+    NOT_ACTIVE: Severity.HARMLESS,
     "conversation_already_has_active_response": Severity.HARMLESS,
     "item_truncate_invalid_item_id": Severity.HARMLESS,
     "item_delete_invalid_item_id": Severity.HARMLESS,
@@ -68,6 +69,11 @@ _CORRECTIONS: Final = (
     ConversationItemTruncateEvent,
     ConversationItemDeleteEvent,
 )
+
+
+def in_words(message: Maybe[str], code: Maybe[str], kind: Maybe[str]) -> str:
+    """An error for the log, whatever the server left out of it."""
+    return f"{message or 'no reason given'} ({code or kind or 'no code'})"
 
 
 def severity(code: Maybe[str], cause: RealtimeClientEvent | None = None) -> Severity:

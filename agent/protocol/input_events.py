@@ -15,8 +15,8 @@ class InputAudioBufferSpeechStartedEvent(Model):
     """The person began to speak; `item_id` is the user item to come."""
 
     type: ClassVar[str] = "input_audio_buffer.speech_started"
-    audio_start_ms: int
-    item_id: str
+    audio_start_ms: Maybe[int] = UNSET
+    item_id: Maybe[str] = UNSET
     event_id: Maybe[str] = UNSET
 
 
@@ -28,7 +28,7 @@ class InputAudioBufferSpeechStoppedEvent(Model):
     """
 
     type: ClassVar[str] = "input_audio_buffer.speech_stopped"
-    audio_end_ms: int
+    audio_end_ms: Maybe[int] = UNSET
     item_id: Maybe[str] = UNSET
     event_id: Maybe[str] = UNSET
 
@@ -49,7 +49,7 @@ class InputAudioBufferCommittedEvent(Model):
     """The buffer became an item."""
 
     type: ClassVar[str] = "input_audio_buffer.committed"
-    item_id: str
+    item_id: Maybe[str] = UNSET
     previous_item_id: Maybe[str] = UNSET
     event_id: Maybe[str] = UNSET
 
@@ -158,7 +158,7 @@ class ConversationItemInputAudioTranscriptionCompletedEvent(Model):
 
     type: ClassVar[str] = "conversation.item.input_audio_transcription.completed"
     item_id: str
-    transcript: str
+    transcript: Maybe[str] = UNSET
     content_index: Maybe[int] = UNSET
     usage: Maybe[TranscriptionUsage] = UNSET
     languages: Maybe[tuple[TranscriptionLanguage, ...]] = UNSET

@@ -28,7 +28,7 @@ class ResponseOutputItemAddedEvent(Model):
 
     type: ClassVar[str] = "response.output_item.added"
     response_id: str
-    output_index: int
+    output_index: Maybe[int] = UNSET
     item: ConversationItem
     event_id: Maybe[str] = UNSET
 
@@ -40,8 +40,8 @@ class ResponseContentPartAddedEvent(Model):
     type: ClassVar[str] = "response.content_part.added"
     response_id: str
     item_id: str
-    output_index: int
-    content_index: int
+    output_index: Maybe[int] = UNSET
+    content_index: Maybe[int] = UNSET
     part: Content
     event_id: Maybe[str] = UNSET
 
@@ -53,8 +53,8 @@ class ResponseAudioDeltaEvent(Model):
     type: ClassVar[str] = "response.output_audio.delta"
     response_id: str
     item_id: str
-    output_index: int
-    content_index: int
+    output_index: Maybe[int] = UNSET
+    content_index: Maybe[int] = UNSET
     delta: bytes
     event_id: Maybe[str] = UNSET
 
@@ -66,8 +66,8 @@ class ResponseAudioDoneEvent(Model):
     type: ClassVar[str] = "response.output_audio.done"
     response_id: str
     item_id: str
-    output_index: int
-    content_index: int
+    output_index: Maybe[int] = UNSET
+    content_index: Maybe[int] = UNSET
     event_id: Maybe[str] = UNSET
 
 
@@ -78,8 +78,8 @@ class ResponseAudioTranscriptDeltaEvent(Model):
     type: ClassVar[str] = "response.output_audio_transcript.delta"
     response_id: str
     item_id: str
-    output_index: int
-    content_index: int
+    output_index: Maybe[int] = UNSET
+    content_index: Maybe[int] = UNSET
     delta: str
     event_id: Maybe[str] = UNSET
 
@@ -91,9 +91,9 @@ class ResponseAudioTranscriptDoneEvent(Model):
     type: ClassVar[str] = "response.output_audio_transcript.done"
     response_id: str
     item_id: str
-    output_index: int
-    content_index: int
-    transcript: str
+    output_index: Maybe[int] = UNSET
+    content_index: Maybe[int] = UNSET
+    transcript: Maybe[str] = UNSET
     event_id: Maybe[str] = UNSET
 
 
@@ -104,8 +104,8 @@ class ResponseTextDeltaEvent(Model):
     type: ClassVar[str] = "response.output_text.delta"
     response_id: str
     item_id: str
-    output_index: int
-    content_index: int
+    output_index: Maybe[int] = UNSET
+    content_index: Maybe[int] = UNSET
     delta: str
     event_id: Maybe[str] = UNSET
 
@@ -117,9 +117,9 @@ class ResponseTextDoneEvent(Model):
     type: ClassVar[str] = "response.output_text.done"
     response_id: str
     item_id: str
-    output_index: int
-    content_index: int
-    text: str
+    output_index: Maybe[int] = UNSET
+    content_index: Maybe[int] = UNSET
+    text: Maybe[str] = UNSET
     event_id: Maybe[str] = UNSET
 
 
@@ -130,8 +130,8 @@ class ResponseContentPartDoneEvent(Model):
     type: ClassVar[str] = "response.content_part.done"
     response_id: str
     item_id: str
-    output_index: int
-    content_index: int
+    output_index: Maybe[int] = UNSET
+    content_index: Maybe[int] = UNSET
     part: Content
     event_id: Maybe[str] = UNSET
 
@@ -143,7 +143,7 @@ class ResponseFunctionCallArgumentsDeltaEvent(Model):
     type: ClassVar[str] = "response.function_call_arguments.delta"
     response_id: str
     item_id: str
-    output_index: int
+    output_index: Maybe[int] = UNSET
     call_id: str
     delta: str
     event_id: Maybe[str] = UNSET
@@ -159,9 +159,9 @@ class ResponseFunctionCallArgumentsDoneEvent(Model):
     type: ClassVar[str] = "response.function_call_arguments.done"
     response_id: str
     item_id: str
-    output_index: int
+    output_index: Maybe[int] = UNSET
     call_id: str
-    arguments: str
+    arguments: Maybe[str] = UNSET
     name: Maybe[str] = UNSET
     event_id: Maybe[str] = UNSET
 
@@ -172,7 +172,7 @@ class ResponseOutputItemDoneEvent(Model):
 
     type: ClassVar[str] = "response.output_item.done"
     response_id: str
-    output_index: int
+    output_index: Maybe[int] = UNSET
     item: ConversationItem
     event_id: Maybe[str] = UNSET
 

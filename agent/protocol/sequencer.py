@@ -8,6 +8,7 @@ The rules:
 - A request is outstanding until a response of the conversation begins or an error names it.
 - The server may begin a response by itself at the same moment. Then ours is refused because
   one is active, and goes back to the head of those that wait.
+- A request that nothing ever answers is given up by whoever has a clock.
 - A response beside the conversation (`conversation: none`) waits for nothing and blocks nothing.
 """
 
@@ -58,6 +59,8 @@ class Sequencer:
         if params.conversation == BESIDE:
             create = ResponseCreateEvent(response=params, event_id=self.new_id())
             self._beside[str(create.event_id)] = None
+            if len(self._beside) > MAX_WAITING:
+                del self._beside[next(iter(self._beside))]
             return create
         if params != _ANY or _ANY not in self._waiting:
             self._waiting.append(params)
@@ -101,8 +104,9 @@ class Sequencer:
             return True
         if self._last is None or event_id != self._last.event_id:
             return False
-        if code == ALREADY_ACTIVE and self._last.response and not self._unwanted:
-            self._waiting.appendleft(self._last.response)
+        again = self._last.response if code == ALREADY_ACTIVE and not self._unwanted else None
+        if again and (again != _ANY or _ANY not in self._waiting):
+            self._waiting.appendleft(again)
         self._asked = self._last = None
         self._unwanted = False
         return True

@@ -15,7 +15,7 @@ class RealtimeError(Model):
     :ivar event_id: of the client's event that caused the error, where one did.
     """
 
-    message: str
+    message: Maybe[str] = UNSET
     type: Maybe[str] = UNSET
     code: Maybe[str] = UNSET
     param: Maybe[str] = UNSET

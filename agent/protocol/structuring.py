@@ -2,6 +2,12 @@
 
 Of a union, an object's `type` names the class; one that no class has stays JSON where the union
 allows it. The rules for single fields are in codec.py.
+
+There are two converters. `STRICT` is for what people write: each fault is told. `WIRE` is for what
+a server sends: the official client takes anything there, and a call must not lose its barge-in to
+an odd field. So a field that may be absent, but is of another form, is kept as it is among the
+unknown ones, and an item that is not of its type's form is kept whole as an `UnknownItem`. Only
+what nothing can be done without is a fault.
 """
 
 import binascii
@@ -13,6 +19,7 @@ from typing import Any, Final, Union, get_args, get_origin
 
 import attrs
 from cattrs import Converter
+from cattrs.errors import BaseValidationError
 from cattrs.gen import make_dict_structure_fn, override
 
 from agent.protocol.base import Model, Unset
@@ -52,7 +59,9 @@ def _as_it_is(value: Any, _: Any) -> Any:
 
 
 def _bytes(value: Any, _: Any) -> bytes:
-    return binascii.a2b_base64(exactly(str, value), strict_mode=True)
+    text = exactly(str, value)
+    # Some servers leave the padding out.
+    return binascii.a2b_base64(text + "=" * (-len(text) % 4), strict_mode=True)
 
 
 def _name(value: Any, wanted: Any) -> str | None:
@@ -78,7 +87,7 @@ def _is_model(cls: Any) -> bool:
     return isinstance(cls, type) and issubclass(cls, Model)
 
 
-def _model_hook(cls: Any, converter: Converter) -> Callable[[Any, Any], Any]:
+def _strict_model_hook(cls: Any, converter: Converter) -> Callable[[Any, Any], Any]:
     known = frozenset((*own_fields(cls), *tags(cls)))
     hooks: dict[str, Any] = {name: override(struct_hook=_name) for name in known if _is_name(name)}
     build = make_dict_structure_fn(cls, converter, extra=override(struct_hook=_as_it_is), **hooks)
@@ -89,6 +98,35 @@ def _model_hook(cls: Any, converter: Converter) -> Callable[[Any, Any], Any]:
             # Also a field that is itself called "extra" on the wire.
             value = {**value, "extra": {k: v for k, v in value.items() if k not in known}}
         return build(value, cls)
+
+    return structure
+
+
+def _wire_model_hook(cls: Any, converter: Converter) -> Callable[[Any, Any], Any]:
+    strict = _strict_model_hook(cls, converter)
+    optional = {a.name for a in attrs.fields(cls) if a.name != "extra" and _is_maybe(a.type)}
+
+    def structure(value: Any, wanted: Any) -> Any:
+        try:
+            return strict(value, wanted)
+        except (BaseValidationError, ValueError, TypeError):
+            # Only now, so that what is in order costs nothing more.
+            odd = {name for name in optional.intersection(value) if not fits(name, value)}
+            if not odd:
+                raise
+            good = strict({name: value[name] for name in value if name not in odd}, wanted)
+            extra = good.extra | {name: value[name] for name in odd}
+            return attrs.evolve(good, extra=extra)
+
+    types = {a.name: a.type for a in attrs.fields(cls)}
+
+    def fits(name: str, value: Any) -> bool:
+        hook = _name if _is_name(name) else converter.get_structure_hook(types[name])
+        try:
+            hook(value[name], types[name])
+        except (BaseValidationError, ValueError, TypeError):
+            return False
+        return True
 
     return structure
 
@@ -152,6 +190,15 @@ def _item(converter: Converter, value: Any, _: Any) -> Any:
     return converter.structure(value, wanted)
 
 
+def _wire_item(converter: Converter, value: Any, wanted: Any) -> Any:
+    try:
+        return _item(converter, value, wanted)
+    except (BaseValidationError, ValueError, TypeError):
+        unknown = UnknownItem(type=exactly(str, exactly(dict, value).get("type")), data=value)
+        _name(unknown.id or None, None)
+        return unknown
+
+
 _MESSAGES: Final[dict[str, Any]] = {
     cls.role: cls
     for cls in (
@@ -167,17 +214,18 @@ _OTHER_ITEMS: Final[dict[str, Any]] = {
 }
 
 
-def _make_converter() -> Converter:
+def _make_converter(model_hook: Any, item_hook: Any) -> Converter:
     converter = strict_converter()
     converter.register_structure_hook(bytes, _bytes)
     converter.register_structure_hook(int, _integer)
     converter.register_structure_hook_func(lambda cls: cls == dict[str, Any], _json)
-    converter.register_structure_hook_factory(_is_model, _model_hook)
+    converter.register_structure_hook_factory(_is_model, model_hook)
     converter.register_structure_hook_factory(_is_union, _union_hook)
     converter.register_structure_hook_factory(_is_maybe, _maybe_hook)
-    for union, hook in ((ConversationItem, _item), (Tool, _tool)):
+    for union, hook in ((ConversationItem, item_hook), (Tool, _tool)):
         converter.register_structure_hook_func(partial(eq, union), partial(hook, converter))
     return converter
 
 
-CONVERTER: Final = _make_converter()
+STRICT: Final = _make_converter(_strict_model_hook, _item)
+WIRE: Final = _make_converter(_wire_model_hook, _wire_item)

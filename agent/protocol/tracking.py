@@ -10,6 +10,7 @@ from attrs import define, field
 
 from agent.protocol.actions import Heard, PartKey
 
+SAMPLE_BYTES: Final = 2
 MAX_ITEMS: Final = 64
 """Items of one response that are kept track of; captured ones have up to three."""
 MAX_PARTS: Final = 4
@@ -27,6 +28,7 @@ class Part:
     :ivar received: samples of its audio that have come.
     :ivar ended: the server has said that no more audio comes.
     :ivar is_text: it is written, not spoken.
+    :ivar odd: half a sample, whose other half comes with the next delta.
     :ivar words: (samples received when they came, text): transcript deltas against audio.
     :ivar cut: the person did not hear all of it, and what was heard has been published.
     """
@@ -35,9 +37,18 @@ class Part:
     received: int = 0
     ended: bool = False
     is_text: bool = False
+    odd: bytes = b""
     words: list[tuple[int, str]] = field(factory=list)
     cut: bool = False
     _room: int = MAX_CHARACTERS
+
+    def add_audio(self, data: bytes) -> bytes:
+        """More of its audio; the whole samples that there are of it."""
+        data = self.odd + data
+        size = len(data) // SAMPLE_BYTES * SAMPLE_BYTES
+        self.odd = data[size:]
+        self.received += size // SAMPLE_BYTES
+        return data[:size]
 
     def add_words(self, text: str) -> None:
         """More of its transcript."""

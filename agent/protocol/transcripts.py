@@ -41,8 +41,8 @@ def said(what: str, event: Any, text: str) -> Publish:
         event.event_id,
         response_id=event.response_id,
         item_id=event.item_id,
-        output_index=event.output_index,
-        content_index=event.content_index,
+        output_index=event.output_index or 0,
+        content_index=event.content_index or 0,
         **{"delta" if what == "delta" else "transcript": text},
     )
 

@@ -124,7 +124,7 @@ class ModelAudio:
 
 
 def _key(event: ResponseAudioDeltaEvent | ResponseAudioDoneEvent) -> PartKey:
-    return PartKey(event.response_id, event.item_id, event.content_index)
+    return PartKey(event.response_id, event.item_id, event.content_index or 0)
 
 
 def _law_of(side: str, audio: AudioFormat) -> G711Law | None:

@@ -1,5 +1,6 @@
 """The conversation's rules, in any order of events that a server or a race may bring."""
 
+import base64
 import pickle
 from typing import Any
 
@@ -160,6 +161,42 @@ def test_a_server_that_names_ever_new_things_costs_no_more(new: str) -> None:
         if number % 1000 == 999:
             sizes.append(len(pickle.dumps((conversation._responses, conversation._interrupted))))
     assert sizes[-1] < 1.2 * sizes[len(sizes) // 2]
+
+
+def test_samples_that_are_cut_between_two_deltas_are_put_together() -> None:
+    conversation = Conversation(turn_detection=VAD)
+    pcm = (1000).to_bytes(2, "little") * 8
+    played = b""
+    for piece in (pcm[:5], pcm[5:6], pcm[6:6], pcm[6:11], pcm[11:]):
+        delta = base64.b64encode(piece).decode()
+        actions = conversation.receive(
+            event("response.output_audio.delta", **about("r"), delta=delta)
+        )
+        played += b"".join(action.pcm for action in actions if isinstance(action, Play))
+    assert played == pcm
+
+
+def test_speech_while_nothing_is_heard_interrupts_nothing() -> None:
+    conversation = Conversation(turn_detection=VAD)
+    conversation.receive(event("response.created", response={"id": "r"}))
+    conversation.playout_stopped(Cause.SPEECH, [])
+    assert conversation.tally.interruptions == 0
+
+
+def test_what_a_server_leaves_out_of_an_error_is_not_made_up() -> None:
+    conversation = Conversation(turn_detection=VAD)
+    for told in (
+        event("error", error={}),
+        event("response.done", response={"id": "r", "status": "failed"}),
+        event("response.done", response={"id": "s", "status": "failed", "status_details": {}}),
+        event(
+            "response.done",
+            response={"id": "t", "status": "failed", "status_details": {"error": {}}},
+        ),
+    ):
+        [warning] = [a for a in conversation.receive(told) if isinstance(a, Warn)]
+        assert "no reason given" in warning.text
+        assert "UNSET" not in warning.text
 
 
 RESPONSES = ("r1", "r2", "r3")

@@ -112,13 +112,101 @@ def test_a_response_that_is_only_said_to_be_done_was_the_one_asked_for() -> None
     assert sent(conversation.receive(ended("never_created"))) == []
 
 
-def test_an_error_about_something_else_releases_nothing() -> None:
+def test_an_error_about_another_event_of_ours_releases_nothing() -> None:
     conversation = Conversation(turn_detection=VAD)
     conversation.request_response()
-    other = event("error", error={"type": "x", "message": "y", "event_id": None})
-    conversation.receive(other)
+    error = {"type": "x", "message": "y", "event_id": "evt_of_something_else"}
+    conversation.receive(event("error", error=error))
     assert conversation.busy
     assert sent(conversation.request_response()) == []
+
+
+def test_the_servers_own_failure_ends_what_was_asked_for() -> None:
+    conversation = Conversation(turn_detection=VAD)
+    conversation.request_response(saying("one"))
+    conversation.request_response(saying("two"))
+    failure = {"type": "server_error", "message": "y", "event_id": None}
+    [create] = sent(conversation.receive(event("error", error=failure)))
+    assert create.response.instructions == "two"
+
+
+def test_the_servers_own_failure_is_none_of_an_open_response() -> None:
+    conversation = Conversation(turn_detection=VAD)
+    conversation.request_response(saying("one"))
+    conversation.receive(begun("r"))
+    conversation.request_response(saying("two"))
+    failure = {"type": "server_error", "message": "y", "event_id": None}
+    assert sent(conversation.receive(event("error", error=failure))) == []
+
+
+def test_a_cancellation_of_what_is_over_says_that_it_is_over() -> None:
+    conversation = Conversation(turn_detection=VAD)
+    conversation.receive(begun("r"))  # whose end is lost
+    [stop, _, *_] = conversation.user_text("hello")
+    assert isinstance(stop, StopPlayout)
+    [cancel] = sent(conversation.playout_stopped(Cause.TEXT, []))
+    assert cancel.type == "response.cancel"
+    over = conversation.receive(refusal(cancel, "response_cancel_not_active"))
+    assert [e.type for e in sent(over)] == ["response.create"]
+
+
+def test_a_response_that_is_created_twice_is_one() -> None:
+    conversation = Conversation(turn_detection=VAD)
+    conversation.receive(begun("r"))
+    conversation.receive(ended("r"))
+    assert conversation.receive(begun("r")) == []
+    assert not conversation.busy
+    [create] = sent(conversation.request_response())
+    assert conversation.receive(begun("r")) == []
+    assert sent(conversation.request_response()) == []  # the first is still outstanding
+    assert create.type == "response.create"
+
+
+def test_a_response_beside_that_is_only_said_to_be_done_ends_no_other() -> None:
+    conversation = Conversation(turn_detection=VAD)
+    conversation.request_response(BESIDE)
+    conversation.request_response(saying("one"))
+    conversation.request_response(saying("two"))
+    done = event("response.done", response={"id": "side", "conversation_id": None})
+    assert sent(conversation.receive(done)) == []
+    assert sent(conversation.receive(begun("main", None))) == []
+    assert len(sent(conversation.receive(ended("main")))) == 1
+
+
+def test_after_a_refusal_two_requests_for_any_answer_are_still_one() -> None:
+    conversation = Conversation(turn_detection=VAD)
+    [create] = sent(conversation.request_response())
+    conversation.request_response()
+    conversation.receive(begun("own"))
+    conversation.receive(refusal(create, "conversation_already_has_active_response"))
+    assert len(sent(conversation.receive(ended("own")))) == 1
+    conversation.receive(begun("r"))
+    assert sent(conversation.receive(ended("r"))) == []
+
+
+def test_what_the_server_owes_can_be_given_up() -> None:
+    conversation = Conversation(turn_detection=VAD)
+    conversation.request_response(saying("one"))
+    conversation.request_response(saying("two"))
+    assert conversation.waits_for_server
+    [create] = sent(conversation.give_up())
+    assert create.response.instructions == "two"
+    conversation.receive(begun("r"))
+    assert sent(conversation.give_up()) == []
+    assert not conversation.waits_for_server
+    # What comes late of it is still taken.
+    where = {"response_id": "r", "item_id": "i", "output_index": 0, "content_index": 0}
+    late = event("response.output_audio.delta", **where, delta="AAAA" * 640)
+    assert isinstance(conversation.receive(late)[0], Play)
+
+
+def test_an_answer_that_the_server_begins_by_itself_ends_the_persons_turn() -> None:
+    conversation = Conversation(turn_detection=VAD)
+    speech = event("input_audio_buffer.speech_started", audio_start_ms=0, item_id="u")
+    conversation.receive(speech)  # whose end is lost
+    conversation.receive(begun("r"))
+    conversation.request_response()
+    assert len(sent(conversation.receive(ended("r")))) == 1
 
 
 def test_a_response_beside_the_conversation_waits_for_nothing_and_blocks_nothing() -> None:
