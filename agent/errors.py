@@ -9,7 +9,13 @@ from contextlib import contextmanager
 from typing import ClassVar, Final
 
 MAX_WORDS: Final = 1000
-"""Characters of a server's own words that an error shows, on one line."""
+"""Characters of somebody else's words that are shown."""
+
+
+def one_line(words: str) -> str:
+    """Words of somebody else's as they may stand in a log: on one line, and not too many."""
+    shown = "".join(c if c.isprintable() else " " for c in words[:MAX_WORDS])
+    return " ".join(shown.split()) + "..." * (len(words) > MAX_WORDS)
 
 
 class AgentError(Exception):
@@ -36,11 +42,13 @@ class ModelRefused(ModelError):
     """The server said why it won't: key, quota, account, model or request.
 
     :ivar code: the server's own code, such as `invalid_api_key`, where it gave one.
+    :param param: the field at fault, where it named one.
     """
 
-    def __init__(self, message: str, code: str | None = None) -> None:
-        said = " ".join(message[:MAX_WORDS].split())
-        super().__init__(f"the model's server refused: {said}" + (f" ({code})" if code else ""))
+    def __init__(self, message: str, code: str | None = None, param: str | None = None) -> None:
+        said = one_line(message)
+        where = ", ".join(one_line(word) for word in (code, param) if word)
+        super().__init__(f"the model's server refused: {said}" + (f" ({where})" if where else ""))
         self.code = code
 
 

@@ -1,5 +1,6 @@
 """The options of one agent: one class for the command line, HTTP bodies and the library."""
 
+import json
 import re
 from functools import partial
 from operator import eq
@@ -19,6 +20,7 @@ from agent.strict import faults, strict_converter
 
 Tracing: TypeAlias = str | TracingConfiguration
 MAX_UID: Final = 2**32 - 1
+_SURROGATE: Final = re.compile(r"[\ud800-\udfff]")
 # Agora's rule, from its native SDK's header: up to 64 bytes of these.
 _CHANNEL_NAME: Final = re.compile(r"[A-Za-z0-9 !#$%&()+\-:;<=.>?@\[\]^_{}|~,]{1,64}")
 
@@ -138,9 +140,21 @@ def options_from_json(value: Any) -> AgentOptions:
     try:
         # Empty means unset, here as in the environment: forms send what was not filled in.
         given = {name: item for name, item in value.items() if item != ""}
+        _check_text(given)
         return _CONVERTER.structure(given, AgentOptions)
     except (BaseValidationError, ValueError, TypeError) as error:
         raise OptionsError(faults(error)) from error
+
+
+def _check_text(given: dict[str, Any]) -> None:
+    # Bytes of a command line that are no UTF-8 become lone surrogates, which JSON cannot carry.
+    odd = [name for name, value in given.items() if _SURROGATE.search(_flat(value))]
+    if odd:
+        raise OptionsError([(name, "must be UTF-8 text") for name in odd])
+
+
+def _flat(value: Any) -> str:
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
 
 
 def to_plain(value: AttrsInstance) -> dict[str, Any]:

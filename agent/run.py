@@ -97,11 +97,7 @@ async def _run(
     on_state: Callable[[dict[str, Any]], None],
 ) -> Outcome:
     name = _model_name(settings, options)
-    # The embedded model speaks the dialect of this program.
-    dialect = "ga" if settings.embedded else settings.realtime_api_dialect
-    wanted = open_model(
-        _socket(settings, name), session_of(options, dialect=dialect), dialect=dialect
-    )
+    wanted = _model(settings, options, name)
     joined = _channel(settings, options, recording)
     async with _tap(settings) as tap, outliving(keeper, wanted) as model:
         _log.info("the model is %s", _in_words(name))
@@ -159,16 +155,24 @@ def _model_name(settings: Settings, options: AgentOptions) -> str:
     return EMBEDDED_MODEL if settings.embedded else options.model or settings.openai_model
 
 
-def _socket(settings: Settings, name: str) -> "AbstractAsyncContextManager[WebSocketConnection]":
-    if not settings.embedded:
-        address = model_address(
-            settings.realtime_api_base_uri or DEFAULT_BASE_URI,
-            name,
-            key=settings.openai_api_key,
-            auth=settings.realtime_api_auth,
-            dialect=settings.realtime_api_dialect,
-        )
-        return dial(address)
+def _model(
+    settings: Settings, options: AgentOptions, name: str
+) -> AbstractAsyncContextManager[ModelConnection]:
+    if settings.embedded:
+        return open_model(_embedded(settings), session_of(options))
+    dialect = settings.realtime_api_dialect
+    address = model_address(
+        settings.realtime_api_base_uri or DEFAULT_BASE_URI,
+        name,
+        key=settings.openai_api_key,
+        auth=settings.realtime_api_auth,
+        dialect=dialect,
+    )
+    session = session_of(options, dialect=dialect)
+    return open_model(dial(address), session, dialect=dialect, secrets=address.secrets)
+
+
+def _embedded(settings: Settings) -> "AbstractAsyncContextManager[WebSocketConnection]":
     try:
         from agent.embedded.configured import options_of
         from agent.embedded.wire.in_process import open_embedded

@@ -17,7 +17,7 @@ from typing import Final
 import trio
 from attrs import frozen
 
-from agent.errors import ChannelError, ModelLost, ModelRefused
+from agent.errors import ChannelError, ModelLost, ModelRefused, one_line
 from agent.options import AgentOptions
 from agent.protocol.actions import (
     Action,
@@ -58,6 +58,11 @@ QUIET_S: Final = 2.0
 """A recording's call ends when the agent has been silent for so long."""
 LOOK_EVERY_S: Final = 0.1
 """How often it is looked whether the call is quiet."""
+OVERDUE_S: Final = 30.0
+"""An answer of which nothing comes for so long is given up. The slowest models think for some ten
+seconds; a person who has waited for thirty has spoken again."""
+TURN_OVERDUE_S: Final = 120.0
+"""The same for the end of the person's turn: while a person speaks, the server says nothing."""
 FILL_MARGIN_MS: Final = 1000
 """Silence that is sent into a gap beyond what the server wants for the end of a turn."""
 SEMANTIC_FILL_MS: Final = 10_000
@@ -124,6 +129,7 @@ class Call:
         self._scope = trio.CancelScope()
         self._outcome = Outcome("the call ended")
         self._somebody_came = trio.Event()
+        self._heard_at = trio.current_time()
 
     async def run(self) -> Outcome:
         """Run the call to its end.
@@ -142,6 +148,7 @@ class Call:
                     nursery.start_soon(self.downlink.run)
                     nursery.start_soon(self._chat.run)
                     nursery.start_soon(self._uplink)
+                    nursery.start_soon(self._give_up_what_is_lost)
                     nursery.start_soon(self._limit_duration)
                     nursery.start_soon(self._limit_idleness)
                     nursery.start_soon(self._people, nursery)
@@ -166,7 +173,20 @@ class Call:
 
     async def _take_events(self) -> None:
         while True:
-            self._perform(self.conversation.receive(await self._model.receive()))
+            event = await self._model.receive()
+            self._heard_at = trio.current_time()
+            self._perform(self.conversation.receive(event))
+
+    async def _give_up_what_is_lost(self) -> None:
+        while True:
+            await trio.sleep(1)
+            silence = trio.current_time() - self._heard_at
+            if self.conversation.person_speaks:
+                if silence >= TURN_OVERDUE_S:
+                    self._perform(self.conversation.give_up_turn())
+            elif self.conversation.waits_for_server and silence >= OVERDUE_S:
+                self._heard_at = trio.current_time()
+                self._perform(self.conversation.give_up())
 
     async def _send_requests(self) -> None:
         async for request in self._requests:
@@ -228,9 +248,9 @@ class Call:
                 case EndOfResponse(response_id):
                     self.downlink.finish_response(response_id)
                 case Warn(text):
-                    _log.warning("%.2000s", text)  # words of the server's, however many
+                    _log.warning("%s", one_line(text))
                 case Note(text):
-                    _log.info("%.2000s", text)
+                    _log.info("%s", one_line(text))
                 case Fail(message, code):
                     raise ModelRefused(message, code)
 
@@ -241,6 +261,7 @@ class Call:
         self._perform(self.conversation.playout_stopped(cause, heard))
 
     def _send(self, event: RealtimeClientEvent) -> None:
+        self._heard_at = trio.current_time()  # nothing can have come of it yet
         try:
             self._requests_in.send_nowait(event)
         except trio.WouldBlock:

@@ -16,8 +16,12 @@ from openai.types.realtime import RealtimeServerEvent
 from trio.testing import MockClock, wait_all_tasks_blocked
 
 from agent.audio import FRAME_BYTES
+from agent.protocol.sequencer import MAX_WAITING
 from agent.protocol.tracking import MAX_ITEMS
+from agent.rtc.channel import DataReceived
+from agent.session import OVERDUE_S
 from agent.streams import chat
+from agent.streams.chat import to_chunks
 from agent.streams.model import MAX_MESSAGE
 from tests.fakes.call import Running, a_call
 from tests.fuzzing import Json, Message, answers, hostile, nested, renamed
@@ -54,8 +58,19 @@ async def tell(call: Running, messages: Iterable[Message]) -> None:
 
 
 async def lives(call: Running) -> None:
-    """The uplink goes on, the person can interrupt, and an answer is played."""
+    """A typed line is answered, the person is heard and can interrupt, and answers are played."""
     assert not call.over.is_set(), call.error
+    asked = len(call.model.of_type("response.create"))
+    await call.model.speech_stopped("item_before")
+    [chunk] = to_chunks({"type": "text", "text": "hello"}, "hello")
+    call.channel.tell.send_nowait(DataReceived(7, chunk))
+    # What a server owes is given up after a while, and there may be some requests in a row.
+    for _ in range(2 * MAX_WAITING):
+        if len(call.model.of_type("response.create")) > asked:
+            break
+        await trio.sleep(OVERDUE_S)
+    else:
+        raise AssertionError("no response is asked for")
     frames = len(call.model.appends)
     await call.channel.speak(bytes(10 * FRAME_BYTES))
     assert len(call.model.appends) > frames

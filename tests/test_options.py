@@ -323,3 +323,13 @@ def test_settings_survive_the_way_to_a_process(settings: Settings) -> None:
     plain = orjson.loads(orjson.dumps(to_plain(settings)))
     assert Settings(**plain) == settings
     assert set(plain) == set(asdict(settings)) == {a.name for a in fields(Settings)}
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("system_instruction", "a\udcffb"), ("metadata", {"a": "\ud800"}), ("tool_choice", "\udfff")],
+)
+def test_bytes_that_are_no_text_are_one_clear_fault(name: str, value: Any) -> None:
+    with pytest.raises(OptionsError) as caught:
+        options_from_json({"channel_name": "demo", name: value})
+    assert caught.value.faults == [(name, "must be UTF-8 text")]

@@ -10,7 +10,7 @@ import trio
 from attrs import frozen
 from trio_websocket import ConnectionClosed, WebSocketConnection
 
-from agent.errors import ModelLost, ModelRefused, ModelUnreachable
+from agent.errors import ModelLost, ModelRefused, ModelUnreachable, one_line
 from agent.protocol import ProtocolError, UnknownEvent, beta, decode_server_event, encode
 from agent.protocol.client_events import (
     InputAudioBufferAppendEvent,
@@ -18,6 +18,7 @@ from agent.protocol.client_events import (
     SessionUpdateEvent,
 )
 from agent.protocol.codec import dump, json_object
+from agent.protocol.faults import Severity, in_words, severity
 from agent.protocol.server_events import (
     RealtimeErrorEvent,
     RealtimeServerEvent,
@@ -44,6 +45,7 @@ MAX_MESSAGE: Final = 16 * 2**20
 MAX_UNKNOWN: Final = 64
 """Unknown types of events that are told, each once. An API that is newer than this has a few."""
 _CUT: Final = 128
+_OUR_UPDATE: Final = "evt_session"
 _LINE: Final = 2**16
 """Characters of an event in the log: room for a session with many tools."""
 
@@ -66,7 +68,9 @@ async def dial(address: ModelAddress) -> AsyncIterator[WebSocketConnection]:
         unreachable=lambda why: ModelUnreachable(
             f"the model at {address.shown} can't be reached: {why}"
         ),
-        refused=lambda status, body: ModelRefused(f"HTTP {status} {body}".strip()),
+        refused=lambda status, body: ModelRefused(
+            f"HTTP {status} {_without(address.secrets, body)}".strip()
+        ),
     )
     async with open_websocket(address.url, terms) as websocket:
         yield websocket
@@ -111,7 +115,7 @@ class ModelConnection:
                 self.malformed += 1
                 continue
             if isinstance(event, UnknownEvent):
-                self._tell_once(event.type[:_CUT])
+                self._tell_once(one_line(event.type[:_CUT]))
             self._pending.extend(self._audio.from_model(event))
         return self._pending.popleft()
 
@@ -127,19 +131,21 @@ async def open_model(
     session: RealtimeSessionCreateRequest,
     *,
     dialect: str = "ga",
+    secrets: tuple[str, ...] = (),
 ) -> AsyncIterator[ModelConnection]:
     """A session with a model, configured and ready; closed with 1000 when the context exits.
 
     :param websocket: opens the WebSocket: `dial`, or what stands in for it.
     :param session: what to ask for.
     :param dialect: `ga`, or `beta`: what is spoken on the wire. Events are GA in any case.
+    :param secrets: what is taken out of whatever the server says: some echo the key.
     :raises ModelUnreachable: no answer in time.
     :raises ModelRefused: the server refused the key, the model or the session, in its own words.
     :raises ModelFormatUnknown: the server speaks a format of audio that is not known here.
     :raises ConfigError: what G.711 needs is not installed.
     """
     async with websocket as connection:
-        socket = _EventSocket(connection, _DIALECTS[dialect])
+        socket = _EventSocket(connection, _DIALECTS[dialect], secrets)
         try:
             told = await _configure(socket, session)
             formats = (_format(side, told, session) for side in ("input", "output"))
@@ -166,9 +172,12 @@ _DIALECTS: Final = {
 class _EventSocket:
     """Events over a WebSocket, in a dialect."""
 
-    def __init__(self, websocket: WebSocketConnection, dialect: _Dialect) -> None:
+    def __init__(
+        self, websocket: WebSocketConnection, dialect: _Dialect, secrets: tuple[str, ...]
+    ) -> None:
         self._websocket = websocket
         self._dialect = dialect
+        self._secrets = secrets
 
     async def send(self, event: RealtimeClientEvent) -> None:
         text = self._dialect.encode(event)
@@ -177,20 +186,22 @@ class _EventSocket:
         try:
             await self._websocket.send_message(text)
         except ConnectionClosed as error:
-            raise _lost(error) from error
+            raise _lost(error, self._secrets) from error
 
     async def receive(self) -> RealtimeServerEvent | UnknownEvent | None:
         """The next event; None if it is malformed, which the log tells."""
         try:
             data = await self._websocket.get_message()
         except ConnectionClosed as error:
-            raise _lost(error) from error
+            raise _lost(error, self._secrets) from error
+        if isinstance(data, str):
+            data = _without(self._secrets, data)
         if _wire.isEnabledFor(logging.DEBUG):
             _wire.debug("<- %s", _shortened(data))
         try:
             return self._dialect.decode(data)
         except ProtocolError as error:
-            _log.warning("a malformed event of the model's was dropped: %s", error)
+            _log.warning("a malformed event of the model's was dropped: %s", one_line(str(error)))
             return None
 
 
@@ -198,7 +209,7 @@ async def _configure(
     socket: _EventSocket, wanted: RealtimeSessionCreateRequest
 ) -> RealtimeSessionCreateRequest:
     await _expect(socket, SessionCreatedEvent)
-    await socket.send(SessionUpdateEvent(session=wanted))
+    await socket.send(SessionUpdateEvent(session=wanted, event_id=_OUR_UPDATE))
     session = (await _expect(socket, SessionUpdatedEvent)).session
     if isinstance(session, RealtimeTranscriptionSessionCreateRequest):
         raise ModelRefused("the server's session only transcribes, and does not answer")
@@ -224,7 +235,7 @@ async def _expect(
                 if isinstance(event, wanted):
                     return event
                 if isinstance(event, RealtimeErrorEvent):
-                    raise ModelRefused(event.error.message, event.error.code or None)
+                    _judge(event)
     except trio.TooSlowError:
         raise ModelUnreachable(
             f"the model's server did not send {wanted.type} within {ANSWER_S:g} s"
@@ -233,11 +244,33 @@ async def _expect(
         raise ModelUnreachable(f"{error}, before {wanted.type}") from error
 
 
-def _lost(error: ConnectionClosed) -> ModelLost:
+def _judge(event: RealtimeErrorEvent) -> None:
+    """Whether an error before the session is ready is about the session.
+
+    :raises ModelRefused: it is.
+    """
+    error = event.error
+    if severity(error.code) is Severity.FATAL or (error.event_id or _OUR_UPDATE) == _OUR_UPDATE:
+        reason = error.message or "no reason given"
+        raise ModelRefused(reason, error.code or None, error.param or None)
+    _log.warning(
+        "the model's server: %s", one_line(in_words(error.message, error.code, error.type))
+    )
+
+
+def _without(secrets: tuple[str, ...], text: str) -> str:
+    for secret in secrets:
+        if secret in text:
+            text = text.replace(secret, "***")
+    return text
+
+
+def _lost(error: ConnectionClosed, secrets: tuple[str, ...]) -> ModelLost:
     reason = error.reason
     if reason is None:
         return ModelLost("the connection to the model broke")
-    words = f": {reason.reason}" if reason.reason else ""
+    said = _without(secrets, reason.reason or "")
+    words = f": {one_line(said)}" if said else ""
     return ModelLost(f"the model's server closed the connection ({reason.code}{words})")
 
 
@@ -247,10 +280,14 @@ def _shortened(data: str | bytes) -> str:
         value = json_object(data)
     except ProtocolError:
         return repr(data[:_CUT])
-    return dump({name: _cut(name, item) for name, item in value.items()})[:_LINE]
+    return dump(_cut("", value))[:_LINE]
 
 
 def _cut(name: str, value: Any) -> Any:
+    if isinstance(value, dict):
+        return {inner: _cut(inner, item) for inner, item in value.items()}
+    if isinstance(value, list):
+        return [_cut("", item) for item in value]
     if name in ("delta", "audio") and isinstance(value, str) and len(value) > _CUT:
         return value[:_CUT] + "..."
     return value

@@ -8,6 +8,7 @@ from attrs import frozen
 
 _Headers = tuple[tuple[bytes, bytes], ...]
 
+MIN_SECRET: Final = 8
 _BETA: Final[_Headers] = ((b"OpenAI-Beta", b"realtime=v1"),)
 
 
@@ -16,10 +17,12 @@ class ModelAddress:
     """Where a model is and how one is let in.
 
     :ivar headers: may hold the key, so they are left out of the repr.
+    :ivar secrets: what must not be shown, whoever says it: the key, as it is and as it is sent.
     """
 
     url: str
     headers: _Headers
+    secrets: tuple[str, ...] = ()
 
     def __repr__(self) -> str:
         return f"ModelAddress({self.shown!r})"
@@ -54,7 +57,20 @@ def model_address(
     headers: _Headers = () if key is None else (_credentials(key, auth),)
     if dialect == "beta":
         headers += _BETA
-    return ModelAddress(url=f"{parts.scheme}://{parts.netloc}{path}?{query}", headers=headers)
+    return ModelAddress(
+        url=f"{parts.scheme}://{parts.netloc}{path}?{query}",
+        headers=headers,
+        secrets=_secrets(key, headers),
+    )
+
+
+def _secrets(key: str | None, headers: _Headers) -> tuple[str, ...]:
+    if key is None:
+        return ()
+    sent = headers[0][1].decode().rpartition(" ")[2]
+    parts = {key, sent, key.rpartition(":")[2]}
+    # What is shorter would be found in words that are no secret.
+    return tuple(sorted((part for part in parts if len(part) >= MIN_SECRET), key=len, reverse=True))
 
 
 def _credentials(key: str, auth: str) -> tuple[bytes, bytes]:

@@ -86,26 +86,27 @@ class ModelAudio:
         if isinstance(event, ResponseAudioDeltaEvent):
             return self._delta(event, self._decoder(_key(event), self._law))
         if isinstance(event, ResponseAudioDoneEvent):
-            return [*self._tail(event), event]
+            return [*self._tail(_key(event)), event]
         if isinstance(event, ResponseDoneEvent):
-            self._forget(event.response.id or None)
+            # Parts whose own end was lost: what they held back is heard all the same.
+            keys = [key for key in self._decoders if key.response_id == event.response.id]
+            return [*(tail for key in keys for tail in self._tail(key)), event]
         return [event]
 
     def _delta(self, event: ResponseAudioDeltaEvent, decoder: G711Decoder) -> list[ServerEvent]:
         pcm = decoder.feed(event.delta)
         return [attrs.evolve(event, delta=pcm)] if pcm else []
 
-    def _tail(self, done: ResponseAudioDoneEvent) -> list[ServerEvent]:
+    def _tail(self, key: PartKey) -> list[ServerEvent]:
         """What was held back of a part that has ended; the server knows no such event."""
-        decoder = self._decoders.pop(_key(done), None)
+        decoder = self._decoders.pop(key, None)
         pcm = decoder.flush() if decoder is not None else b""
         if not pcm:
             return []
         tail = ResponseAudioDeltaEvent(
-            response_id=done.response_id,
-            item_id=done.item_id,
-            output_index=done.output_index,
-            content_index=done.content_index,
+            response_id=key.response_id,
+            item_id=key.item_id,
+            content_index=key.content_index,
             delta=pcm,
         )
         return [tail]
@@ -117,10 +118,6 @@ class ModelAudio:
                 del self._decoders[next(iter(self._decoders))]  # the one that began first
             decoder = self._decoders[key] = G711Decoder(law)
         return decoder
-
-    def _forget(self, response_id: str | None) -> None:
-        for key in [key for key in self._decoders if key.response_id == response_id]:
-            del self._decoders[key]
 
 
 def _key(event: ResponseAudioDeltaEvent | ResponseAudioDoneEvent) -> PartKey:

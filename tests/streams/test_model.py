@@ -1,5 +1,6 @@
 """Opening a session with a model: its deadlines on the mock clock, its errors in their words."""
 
+from base64 import b64encode
 from collections.abc import Awaitable, Callable
 
 import orjson
@@ -10,9 +11,10 @@ from trio_websocket import WebSocketConnection, wrap_server_stream
 
 from agent.errors import ModelError, ModelFormatUnknown, ModelLost, ModelRefused, ModelUnreachable
 from agent.protocol.client_events import InputAudioBufferAppendEvent
-from agent.protocol.server_events import ResponseContentPartAddedEvent
+from agent.protocol.server_events import RealtimeErrorEvent, ResponseContentPartAddedEvent
 from agent.protocol.session import RealtimeSessionCreateRequest
 from agent.streams.model import ANSWER_S, open_model
+from agent.streams.model_address import model_address
 from tests.fakes.model import ScriptedModel, memory_websocket
 
 SESSION = RealtimeSessionCreateRequest(type="realtime")
@@ -208,3 +210,81 @@ async def test_an_unknown_format_is_named(dialect: str, autojump_clock: MockCloc
     error = await open_against(script, dialect=dialect)
     assert isinstance(error, ModelFormatUnknown)
     assert "opus" in str(error)
+
+
+async def test_an_error_about_something_else_does_not_refuse_the_session(
+    autojump_clock: MockClock,
+) -> None:
+    error = {"type": "server_error", "message": "Sorry.", "event_id": "evt_of_nobody"}
+
+    async def serve(stream: trio.abc.Stream) -> None:
+        async with trio.open_nursery() as nursery:
+            websocket = await (await wrap_server_stream(nursery, stream)).accept()
+            await websocket.send_message(CREATED)
+            assert orjson.loads(await websocket.get_message())["event_id"]
+            await websocket.send_message(orjson.dumps({"type": "error", "error": error}).decode())
+            await websocket.send_message(CREATED.replace("created", "updated"))
+            await trio.sleep_forever()
+
+    async with open_model(memory_websocket(serve), SESSION):
+        pass
+
+
+async def test_an_error_about_our_update_refuses_the_session(autojump_clock: MockClock) -> None:
+    async def script(websocket: WebSocketConnection) -> None:
+        await websocket.send_message(CREATED)
+        ours = orjson.loads(await websocket.get_message())["event_id"]
+        error = {"type": "x", "code": "unknown_parameter", "message": "No.", "event_id": ours}
+        await websocket.send_message(orjson.dumps({"type": "error", "error": error}).decode())
+
+    assert isinstance(await open_against(script), ModelRefused)
+
+
+async def test_a_key_that_the_server_echoes_is_not_shown(
+    autojump_clock: MockClock, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("DEBUG")
+    key = "sk-hunter2-secret"
+    secrets = model_address("wss://host", "m", key=key, auth="basic").secrets
+    model = ScriptedModel()
+    async with open_model(memory_websocket(model.serve), SESSION, secrets=secrets) as connection:
+        for said in (key, b64encode(f":{key}".encode()).decode()):
+            await model.send("error", error={"type": "x", "message": f"Incorrect key {said}"})
+            event = await connection.receive()
+            assert isinstance(event, RealtimeErrorEvent)
+            assert event.error.message == "Incorrect key ***"
+        await model.close(3000, f"bad key {key}")
+        with pytest.raises(ModelLost, match=r"bad key \*\*\*"):
+            await connection.receive()
+    ours = [record.getMessage() for record in caplog.records if record.name.startswith("agent")]
+    assert ours
+    assert key not in "".join(ours)
+
+
+async def test_a_server_cannot_write_lines_of_the_log(
+    autojump_clock: MockClock, caplog: pytest.LogCaptureFixture
+) -> None:
+    model = ScriptedModel()
+    caplog.set_level("INFO")
+    async with open_model(memory_websocket(model.serve), SESSION) as connection:
+        await model.send("new\n2026 - agent - ERROR - \x1b[31mforged")
+        await connection.receive()
+        await model.close(4000, "over\nERROR - forged")
+        with pytest.raises(ModelLost) as caught:
+            await connection.receive()
+    assert "forged" in caplog.text
+    assert "forged" in str(caught.value)
+    for said in (*caplog.messages, str(caught.value)):
+        assert said.isprintable()
+
+
+async def test_the_wire_log_cuts_audio_however_deep(
+    autojump_clock: MockClock, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("DEBUG", "agent.wire")
+    model = ScriptedModel()
+    item = {"type": "message", "role": "user", "content": [{"audio": "A" * 5000}]}
+    async with open_model(memory_websocket(model.serve), SESSION) as connection:
+        await model.send("conversation.item.retrieved", item=item)
+        await connection.receive()
+    assert max(len(line) for line in caplog.messages) < 1000

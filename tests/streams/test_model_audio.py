@@ -193,11 +193,13 @@ def test_a_part_without_audio_ends_without_any() -> None:
     assert model_audio.from_model(audio_done()) == [audio_done()]
 
 
-def test_the_end_of_a_response_forgets_its_parts_and_no_others() -> None:
+def test_the_end_of_a_response_ends_its_parts_and_no_others() -> None:
     model_audio = g711_both_ways()
     for response in ("resp_1", "resp_2"):
         model_audio.from_model(delta(SECOND[:100], response))
-    assert model_audio.from_model(response_done("resp_1")) == [response_done("resp_1")]
+    tail, done = model_audio.from_model(response_done("resp_1"))
+    assert done == response_done("resp_1")
+    assert len(heard([tail])) == 600
     assert model_audio.from_model(audio_done("resp_1")) == [audio_done("resp_1")]
     assert len(heard(model_audio.from_model(audio_done("resp_2")))) == 600
 
