@@ -6,6 +6,7 @@ Everything runs on 127.0.0.1. Figures of the two are of the same minute: their r
 import argparse
 import sys
 import time
+from importlib.util import find_spec
 from typing import Final
 
 import trio
@@ -39,6 +40,8 @@ class Wanted:
 
 def main() -> None:
     """Measure and print."""
+    if find_spec("openai") is None:
+        sys.exit("the bench needs what the tests need: run `make bench`")
     wanted = _wanted()
     print(machine())
     began = time.monotonic()
