@@ -7,8 +7,6 @@ Times are seconds on any clock that does not go back.
 
 from typing import Any, Final
 
-from attrs import frozen
-
 from agent.embedded.answers.mcp import fail_mcp_servers
 from agent.embedded.answers.speaking import Speaking, SpeechRequest
 from agent.embedded.answers.words import Understanding, Wording, spoken_answer, understand_nothing
@@ -18,6 +16,7 @@ from agent.embedded.forms.requests import CLIENT_EVENT
 from agent.embedded.history import History
 from agent.embedded.items import Conversation, ItemEvent, check_room, obey_item
 from agent.embedded.kept import KeptItems
+from agent.embedded.lifetime import SESSION_SECONDS, Close, Lifetime
 from agent.embedded.outbox import NewId, Outbox
 from agent.embedded.person.hearing import Hearing, Turn, TurnBegan
 from agent.embedded.person.idle import IdleTimer
@@ -28,7 +27,7 @@ from agent.embedded.settings import (
     TurnRules,
     idle_timeout_ms,
     input_format,
-    memory,
+    remember,
     session_object,
     turn_rules,
 )
@@ -50,17 +49,8 @@ from agent.protocol.server_events import (
     SessionUpdatedEvent,
 )
 
-SESSION_SECONDS: Final = 3600
 RATE_LIMITS_AFTER: Final = 0.043
 """Seconds from response.done, as captured."""
-
-
-@frozen
-class Close:
-    """The session is over: how to close the WebSocket."""
-
-    code: int
-    reason: str
 
 
 class Engine:
@@ -91,17 +81,15 @@ class Engine:
         transcribe_only: bool = False,
     ) -> None:
         self.closing: Close | None = None
-        self._now = started_at
         self._history = History()
         self._kept = KeptItems(self._history)
         self._idle = IdleTimer()
-        self._outbox = Outbox(new_id, self._note)
+        self._outbox = Outbox(new_id, (self._kept.note, self._idle.note), started_at)
         self._conversation = Conversation(self._history, self._kept, self._outbox, new_id)
-        session_id, expires_at = new_id("sess_"), int(unix_time + session_seconds)
-        if transcribe_only:
-            self._session = new_transcription_session(session_id, expires_at)
-        else:
-            self._session = new_session(session_id, model, expires_at)
+        expires_at = int(unix_time + session_seconds)
+        begin = new_transcription_session if transcribe_only else new_session
+        self._session = begin(new_id("sess_"), model, expires_at)
+        remember(self._history, self._session)
         self._listening = Listening(
             Hearing(vad, turn_rules(self._session)),
             history=self._history,
@@ -113,15 +101,14 @@ class Engine:
         self._speaking = Speaking(
             history=self._history, outbox=self._outbox, new_id=new_id, wording=wording
         )
-        self._expires_at = started_at + session_seconds
-        self._expired = f"Your session hit the maximum duration of {_duration(session_seconds)}."
+        self._lifetime = Lifetime(started_at, session_seconds)
         self._outbox.send(SessionCreatedEvent(session=session_object(self._session)))
 
     # -- in ----------------------------------------------------------------------------------
 
     def receive(self, data: str | bytes, now: float) -> None:
         """A message of the client's: text, or bytes if it was a binary one."""
-        self._now = now
+        self._outbox.now = now
         while self._listening.is_behind:
             self._hear_next(now)
         if self.closing is not None:
@@ -136,7 +123,7 @@ class Engine:
 
     def advance(self, now: float) -> None:
         """Do what is due. Each response moves one step: a late call brings no burst."""
-        self._now = now
+        self._outbox.now = now
         if self.closing is not None:
             return
         if self._listening.is_behind:
@@ -144,18 +131,18 @@ class Engine:
         self._ended(self._speaking.advance(now), now)
         self._outbox.release(now)
         self._break_silence(now)
-        if now >= self._expires_at:
-            self._outbox.refuse(Refusal("session_expired", self._expired), None)
-            self.closing = Close(1001, self._expired)
+        if now >= self._lifetime.ends_at:
+            self._outbox.refuse(self._lifetime.expired, None)
+            self.closing = self._lifetime.end
 
     def speech_ready(self, response_id: str, pcm: bytes, now: float) -> None:
         """The voice for a `SpeechRequest`: pcm16, 24 kHz."""
-        self._now = now
+        self._outbox.now = now
         self._speaking.voice_ready(response_id, pcm, now)
 
     def speech_failed(self, response_id: str, why: str, now: float) -> None:
         """There is no voice for a `SpeechRequest`."""
-        self._now = now
+        self._outbox.now = now
         self._ended(self._speaking.voice_failed(response_id, why), now)
 
     # -- out ---------------------------------------------------------------------------------
@@ -177,9 +164,9 @@ class Engine:
         if self.closing is not None:
             return None
         if self._listening.is_behind:
-            return self._now
+            return self._outbox.now
         due = (
-            self._expires_at,
+            self._lifetime.ends_at,
             self._outbox.due,
             self._speaking.next_deadline(),
             self._idle.due(idle_timeout_ms(self._session)),
@@ -223,49 +210,42 @@ class Engine:
         before, has_spoken = self._session, self._speaking.has_spoken
         self._session = session = updated(before, update, has_spoken=has_spoken)
         self._heard(self._listening.obey(turn_rules(session), input_format(session)), now)
-        remembered = memory(session)
-        self._history.obey(remembered.limit, remembered.kept)
-        self._outbox.send(SessionUpdatedEvent(session=session_object(self._session)))
+        remember(self._history, session)
+        self._outbox.send(SessionUpdatedEvent(session=session_object(session)))
         fail_mcp_servers(before, session, self._outbox, self._conversation.new_id, now)
 
     # -- what follows ------------------------------------------------------------------------
-
-    def _note(self, event: RealtimeServerEvent) -> None:
-        self._kept.note(event)
-        self._idle.note(event, self._now)
 
     def _hear_next(self, now: float) -> None:
         self._heard(self._listening.hear_next(), now)
 
     def _heard(self, turns: list[Turn], now: float) -> None:
         for turn in turns:
-            self._listening.announce(turn, self._session, now)
-            rules = turn_rules(self._session)
-            if rules is not None:
-                self._answer(turn, rules, now)
+            try:
+                self._listening.announce(turn, self._session, now)
+                self._answer(turn, turn_rules(self._session), now)
+            except Refusal as refusal:
+                self._outbox.refuse(refusal, None)
 
     def _break_silence(self, now: float) -> None:
         timeout, position = idle_timeout_ms(self._session), self._listening.position
         since = self._idle.is_over(timeout, position, now)
         if since is None or self._listening.is_behind:
             return
-        self._listening.time_out(since, self._session, now)
-        rules = turn_rules(self._session)
-        if rules is not None and rules.create_response:
-            self._respond_by_itself(now)
+        try:
+            self._listening.time_out(since, self._session, now)
+            self._answer(None, turn_rules(self._session), now)
+        except Refusal as refusal:
+            self._outbox.refuse(refusal, None)
 
-    def _answer(self, turn: Turn, rules: TurnRules, now: float) -> None:
+    def _answer(self, turn: Turn | None, rules: TurnRules | None, now: float) -> None:
+        if rules is None:
+            return
         if isinstance(turn, TurnBegan):
             if rules.interrupt_response:
                 self._ended(self._speaking.interrupt(), now)
         elif rules.create_response:
-            self._respond_by_itself(now)
-
-    def _respond_by_itself(self, now: float) -> None:
-        try:
             self._respond(RealtimeResponseCreateParams(), now)
-        except Refusal as refusal:
-            self._outbox.refuse(refusal, None)
 
     def _respond(self, params: RealtimeResponseCreateParams, now: float) -> None:
         check_room(self._history)
@@ -275,8 +255,3 @@ class Engine:
         for _ in range(responses):
             event = RateLimitsUpdatedEvent(rate_limits=rate_limits())
             self._outbox.send_later(event, now + RATE_LIMITS_AFTER)
-
-
-def _duration(seconds: float) -> str:
-    minutes, rest = divmod(seconds, 60)
-    return f"{seconds:g} seconds" if rest else f"{minutes:g} minutes"

@@ -1,14 +1,17 @@
-"""The conversation: its items in order, and what the model remembers of each."""
+"""The conversation: its items in order, and what the model remembers of each.
 
-from typing import Final
+How many tokens it holds is asked at every item, so each entry is weighed when it came or changed,
+and the sum kept.
+"""
 
-from attrs import define
+from typing import Any, Final
+
+from attrs import Attribute, define, field, frozen, setters
 
 from agent.audio import SAMPLE_BYTES, samples_to_ms
+from agent.embedded.models import USUAL
 
 ROOT: Final = "root"
-CONTEXT_TOKENS: Final = 28_672
-"""What the model remembers; beyond it the oldest items are forgotten."""
 _CHARACTERS_A_TOKEN: Final = 4
 _HEARD_MS_A_TOKEN: Final = 100
 _SPOKEN_MS_A_TOKEN: Final = 50
@@ -22,6 +25,30 @@ def text_tokens(text: str) -> int:
 def spoken_tokens(pcm_bytes: int) -> int:
     """How many tokens so many bytes of the assistant's audio are."""
     return samples_to_ms(pcm_bytes // SAMPLE_BYTES) // _SPOKEN_MS_A_TOKEN
+
+
+@frozen
+class Weight:
+    """Tokens of text and of audio."""
+
+    text: int = 0
+    audio: int = 0
+
+    @property
+    def total(self) -> int:
+        """Tokens of both kinds."""
+        return self.text + self.audio
+
+    def __add__(self, other: "Weight") -> "Weight":
+        return Weight(self.text + other.text, self.audio + other.audio)
+
+    def __sub__(self, other: "Weight") -> "Weight":
+        return Weight(self.text - other.text, self.audio - other.audio)
+
+
+def _tell_change(entry: "Entry", _attribute: "Attribute[Any]", value: Any) -> Any:
+    entry.changed.add(entry.id)
+    return value
 
 
 @define(kw_only=True)
@@ -38,19 +65,21 @@ class Entry:
     :ivar call_id: of a function call and of its output.
     :ivar name: the function that is called.
     :ivar is_complete: nothing was cut off, and nothing is yet to come.
+    :ivar changed: where it puts its id when it has grown or shrunk: its history's.
     """
 
     id: str
     role: str
-    text: str = ""
-    heard_ms: int = 0
+    text: str = field(default="", on_setattr=_tell_change)
+    heard_ms: int = field(default=0, on_setattr=setters.frozen)
     speech_seconds: float | None = None
     said: str | None = None
-    spoken_bytes: int = 0
+    spoken_bytes: int = field(default=0, on_setattr=_tell_change)
     is_truncated: bool = False
     call_id: str | None = None
     name: str | None = None
     is_complete: bool = True
+    changed: set[str] = field(factory=set, init=False, eq=False, repr=False)
 
     @property
     def spoken_ms(self) -> int:
@@ -58,14 +87,10 @@ class Entry:
         return samples_to_ms(self.spoken_bytes // SAMPLE_BYTES)
 
     @property
-    def text_tokens(self) -> int:
-        """Tokens of text; no item is free."""
-        return max(1, text_tokens(self.text))
-
-    @property
-    def audio_tokens(self) -> int:
-        """Tokens of audio, either side's."""
-        return self.heard_ms // _HEARD_MS_A_TOKEN + spoken_tokens(self.spoken_bytes)
+    def weight(self) -> Weight:
+        """Its tokens; no item is free."""
+        audio = self.heard_ms // _HEARD_MS_A_TOKEN + spoken_tokens(self.spoken_bytes)
+        return Weight(max(1, text_tokens(self.text)), audio)
 
 
 def call_entry(item_id: str, call_id: str | None, name: str, arguments: str) -> Entry:
@@ -80,7 +105,10 @@ class History:
     def __init__(self) -> None:
         self._order: list[Entry] = []
         self._by_id: dict[str, Entry] = {}
-        self._limit = CONTEXT_TOKENS
+        self._weights: dict[str, Weight] = {}
+        self._sum = Weight()
+        self._changed: set[str] = set()
+        self._limit = USUAL.context
         self._kept: float | None = 1.0
 
     def __contains__(self, item_id: str) -> bool:
@@ -100,7 +128,7 @@ class History:
     @property
     def is_full(self) -> bool:
         """It has more tokens than it may, and forgets none."""
-        return self._kept is None and sum(self.tokens()) > self._limit
+        return self._kept is None and self._weigh().total > self._limit
 
     def get(self, item_id: str) -> Entry | None:
         """The item of this id."""
@@ -120,12 +148,15 @@ class History:
         previous = self._order[index - 1].id if index else None
         self._order.insert(index, entry)
         self._by_id[entry.id] = entry
+        entry.changed = self._changed
+        self._changed.add(entry.id)
         self._forget_oldest()
         return previous
 
     def remove(self, item_id: str) -> None:
         """Forget an item."""
-        self._order.remove(self._by_id.pop(item_id))
+        self._order.remove(self._by_id[item_id])
+        self._drop(item_id)
 
     def unanswered(self) -> list[Entry]:
         """What came since the assistant's last message, or from the person's last one on."""
@@ -149,15 +180,24 @@ class History:
 
     def tokens(self) -> tuple[int, int]:
         """How many tokens of text and of audio it holds."""
-        texts = sum(entry.text_tokens for entry in self._order)
-        return texts, sum(entry.audio_tokens for entry in self._order)
+        weight = self._weigh()
+        return weight.text, weight.audio
+
+    def _weigh(self) -> Weight:
+        for item_id in self._changed & self._by_id.keys():
+            self._sum -= self._weights.get(item_id, Weight())
+            self._weights[item_id] = self._by_id[item_id].weight
+            self._sum += self._weights[item_id]
+        self._changed.clear()
+        return self._sum
 
     def _forget_oldest(self) -> None:
-        tokens = sum(self.tokens())
-        if self._kept is None or tokens <= self._limit:
+        if self._kept is None or self._weigh().total <= self._limit:
             return
-        excess = tokens - self._limit * self._kept
-        while excess > 0 and len(self._order) > 1:
-            oldest = self._order.pop(0)
-            del self._by_id[oldest.id]
-            excess -= oldest.text_tokens + oldest.audio_tokens
+        while self._sum.total > self._limit * self._kept and len(self._order) > 1:
+            self._drop(self._order.pop(0).id)
+
+    def _drop(self, item_id: str) -> None:
+        del self._by_id[item_id]
+        # One that was never weighed is in no sum.
+        self._sum -= self._weights.pop(item_id, Weight())

@@ -96,7 +96,7 @@ class KeptItems:
         self._size += known.size
         self._shed()
 
-    def note(self, event: RealtimeServerEvent) -> None:
+    def note(self, event: RealtimeServerEvent, _now: float) -> None:
         """Something was told."""
         match event:
             case ConversationItemAdded(item=item):
@@ -109,7 +109,7 @@ class KeptItems:
             case ConversationItemTruncatedEvent(item_id=item_id, audio_end_ms=end):
                 self._cut(item_id, end)
             case ConversationItemInputAudioTranscriptionCompletedEvent():
-                self._transcribe(event.item_id, event.content_index or 0, event.transcript)
+                self._transcribe(event.item_id, event.content_index or 0, event.transcript or "")
             case ResponseCreatedEvent(response=response) if response.conversation_id:
                 self._rate = bytes_a_second(output_format(response))
             case ResponseAudioDeltaEvent(item_id=item_id, delta=delta):

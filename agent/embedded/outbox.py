@@ -1,7 +1,7 @@
 """Events on their way to the client."""
 
 import heapq
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Final, TypeAlias
 
 from attrs import evolve
@@ -20,6 +20,8 @@ from agent.protocol.server_events import (
 
 NewId: TypeAlias = Callable[[str], str]
 """Makes an id that was never made before, with this prefix."""
+Reader: TypeAlias = Callable[[RealtimeServerEvent, float], None]
+"""Reads an event, and the time at which it is told, in seconds."""
 
 _TEXT_DELTAS: Final = (
     ResponseAudioTranscriptDeltaEvent,
@@ -34,12 +36,16 @@ class Outbox:
     """Numbers events and keeps them until somebody takes them.
 
     :param new_id: makes the events' ids.
-    :param note: is told of every event as it is put in.
+    :param readers: are told of every event as it is put in, and of the time then. They must not
+        lead back here, so that an ended session is freed at once and not by the cycle collector.
+    :param now: the time, in seconds.
+    :ivar now: the time; who moves the session keeps it.
     """
 
-    def __init__(self, new_id: NewId, note: Callable[[RealtimeServerEvent], None]) -> None:
+    def __init__(self, new_id: NewId, readers: Sequence[Reader], now: float) -> None:
+        self.now = now
         self._new_id = new_id
-        self._note = note
+        self._readers = readers
         self._events: list[RealtimeServerEvent] = []
         self._later: list[tuple[float, int, RealtimeServerEvent]] = []
         self._count = 0
@@ -58,7 +64,8 @@ class Outbox:
             padding = self._new_id("")[: _OBFUSCATED_TO - len(event.delta or "") % _OBFUSCATED_TO]
             event = evolve(event, extra={"obfuscation": padding})
         self._events.append(evolve(event, event_id=self._new_id("event_")))
-        self._note(event)
+        for read in self._readers:
+            read(event, self.now)
 
     def send_later(self, event: RealtimeServerEvent, due: float) -> None:
         """Put an event at the end once `release` is called at or after `due`."""

@@ -66,8 +66,8 @@ def new_session(session_id: str, model: str, expires_at: int) -> Json:
     }
 
 
-def new_transcription_session(session_id: str, expires_at: int) -> Json:
-    """A session that only transcribes; `expires_at` in seconds of Unix time."""
+def new_transcription_session(session_id: str, _model: str, expires_at: int) -> Json:
+    """A session that only transcribes, and has no model; `expires_at` in seconds of Unix time."""
     return {
         "type": "transcription",
         "object": "realtime.transcription_session",

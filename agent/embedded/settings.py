@@ -9,7 +9,9 @@ from typing import Any, Final
 from attrs import frozen
 
 from agent.embedded.formats import format_name
-from agent.embedded.history import CONTEXT_TOKENS
+from agent.embedded.history import History
+from agent.embedded.models import limits_of
+from agent.embedded.usage import prompt_tokens
 from agent.protocol.codec import from_json
 from agent.protocol.session import (
     RealtimeSessionCreateRequest,
@@ -19,8 +21,9 @@ from agent.protocol.session import (
 
 Json = dict[str, Any]
 
-# Under semantic_vad the embedded model waits for so long, whose sense for meaning it lacks.
-_SEMANTIC_SILENCE_MS: Final = 500
+_SEMANTIC_SILENCE_MS: Final = {"low": 1_000, "medium": 500, "auto": 500, "high": 250}
+"""How long semantic_vad waits, by its eagerness. The service goes by the meaning of what was said,
+for at most 8, 4 or 2 s; the embedded model has no sense for it, and goes by silence alone."""
 _SEMANTIC_PADDING_MS: Final = 300
 _SEMANTIC_THRESHOLD: Final = 0.5
 
@@ -38,19 +41,6 @@ class TurnRules:
     create_response: bool
     interrupt_response: bool
     idle_timeout_ms: int | None = None
-
-
-@frozen
-class Memory:
-    """What becomes of the oldest items when the conversation grows too long.
-
-    :ivar limit: at most so many tokens are remembered.
-    :ivar kept: beyond the limit the oldest are forgotten down to this part of it; None: none
-        are, and there are no more answers.
-    """
-
-    limit: int = CONTEXT_TOKENS
-    kept: float | None = 1.0
 
 
 def is_transcription(session: Json) -> bool:
@@ -77,11 +67,18 @@ def turn_rules(session: Json) -> TurnRules | None:
     return TurnRules(
         threshold=detection.get("threshold", _SEMANTIC_THRESHOLD),
         prefix_padding_ms=detection.get("prefix_padding_ms", _SEMANTIC_PADDING_MS),
-        silence_duration_ms=detection.get("silence_duration_ms", _SEMANTIC_SILENCE_MS),
+        silence_duration_ms=_silence_ms(detection),
         create_response=answers and detection["create_response"],
         interrupt_response=answers and detection["interrupt_response"],
         idle_timeout_ms=detection.get("idle_timeout_ms"),
     )
+
+
+def _silence_ms(detection: Json) -> int:
+    if detection["type"] == "semantic_vad":
+        return _SEMANTIC_SILENCE_MS[detection["eagerness"]]
+    silence_ms: int = detection["silence_duration_ms"]
+    return silence_ms
 
 
 def idle_timeout_ms(session: Json) -> int | None:
@@ -97,11 +94,15 @@ def session_object(session: Json) -> Session:
     return from_json(session, RealtimeSessionCreateRequest)
 
 
-def memory(session: Json) -> Memory:
-    """How much of the conversation is remembered."""
-    truncation = session.get("truncation", "auto")
+def remember(history: History, session: Json) -> None:
+    """Have as much remembered as the session says; instructions and tools share the window."""
+    if is_transcription(session):
+        return
+    room = limits_of(session["model"]).context
+    room -= prompt_tokens(session["instructions"], session["tools"])
+    truncation = session["truncation"]
     if isinstance(truncation, str):
-        return Memory(kept=None if truncation == "disabled" else 1.0)
-    limits = truncation.get("token_limits") or {}
-    limit = limits.get("post_instructions")
-    return Memory(CONTEXT_TOKENS if limit is None else limit, truncation["retention_ratio"])
+        history.obey(room, None if truncation == "disabled" else 1.0)
+        return
+    limit = (truncation.get("token_limits") or {}).get("post_instructions")
+    history.obey(room if limit is None else min(limit, room), truncation["retention_ratio"])

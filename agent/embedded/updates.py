@@ -7,8 +7,14 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from agent.embedded.formats import PCM, format_name
-from agent.embedded.forms.refusals import Refusal, missing_parameter, unknown_parameter
+from agent.embedded.forms.refusals import (
+    Refusal,
+    missing_parameter,
+    out_of_range,
+    unknown_parameter,
+)
 from agent.embedded.forms.session_form import SESSION, TRANSCRIPTION_SESSION, TURN_DETECTION
+from agent.embedded.models import limits_of
 from agent.embedded.session_defaults import (
     DEFAULTS,
     INPUT_DEFAULTS,
@@ -18,6 +24,7 @@ from agent.embedded.session_defaults import (
     SERVER_VAD,
 )
 from agent.embedded.settings import Json, is_transcription
+from agent.embedded.usage import MAX_PROMPT_TOKENS, prompt_tokens
 from agent.errors import ConfigError
 from agent.g711 import import_libraries
 
@@ -45,6 +52,7 @@ def updated(session: Json, update: Any, *, has_spoken: bool) -> Json:
     changed["audio"] = _updated_audio(session["audio"], update.get("audio", {}))
     if not is_transcription(session):
         _check_tool_choice(changed["tools"], changed["tool_choice"], "session.tool_choice")
+        _check_prompt(changed["instructions"], changed["tools"], "session.instructions")
         _check_voice(session, changed, has_spoken)
         _check_tracing(session, changed)
     return changed
@@ -61,10 +69,13 @@ def check_response(session: Json, wanted: Any) -> None:
         raise Refusal("invalid_value", "A transcription session has no responses.", "type")
     wanted = wanted or {}
     _check_reasoning(session, wanted, "response")
+    _check_limits(session, wanted, "response")
     output = (wanted.get("audio") or {}).get("output") or {}
     _check_format(output.get("format"), "response.audio.output.format.type")
+    tools = session["tools"] if wanted.get("tools") is None else wanted["tools"]
+    instructions = wanted.get("instructions") or session["instructions"]
+    _check_prompt(instructions, tools, "response.instructions")
     if wanted.get("tool_choice") is not None:
-        tools = session["tools"] if wanted.get("tools") is None else wanted["tools"]
         _check_tool_choice(tools, wanted["tool_choice"], "response.tool_choice")
 
 
@@ -86,6 +97,7 @@ def _check_fixed(session: Json, update: Json) -> None:
         message = f"Invalid value: '{model}'. The model of a session cannot be changed."
         raise Refusal("invalid_value", message, "session.model")
     _check_reasoning(session, update, "session")
+    _check_limits(session, update, "session")
 
 
 def _check_reasoning(session: Json, wanted: Json, path: str) -> None:
@@ -94,6 +106,21 @@ def _check_reasoning(session: Json, wanted: Json, path: str) -> None:
     for name in _OF_REASONING:
         if name in wanted:
             raise unknown_parameter(f"{path}.{name}")
+
+
+def _check_limits(session: Json, wanted: Json, path: str) -> None:
+    limits = limits_of(session["model"])
+    _check_most(wanted.get("max_output_tokens"), limits.output, f"{path}.max_output_tokens")
+    truncation = wanted.get("truncation")
+    if isinstance(truncation, dict):
+        remembered = (truncation.get("token_limits") or {}).get("post_instructions")
+        name = f"{path}.truncation.token_limits.post_instructions"
+        _check_most(remembered, limits.context, name)
+
+
+def _check_most(value: Any, most: int, path: str) -> None:
+    if isinstance(value, int) and value > most:
+        raise out_of_range(path, value, kind="integer", limit=most, below=False)
 
 
 def _check_voice(session: Json, changed: Json, has_spoken: bool) -> None:
@@ -116,6 +143,16 @@ def _check_tool_choice(tools: Sequence[Json], choice: Any, path: str) -> None:
     if not any(t["type"] == choice["type"] and t[name] == choice[name] for t in tools):
         message = f"Invalid value: '{choice[name]}'. There is no such tool."
         raise Refusal("invalid_value", message, f"{path}.{name}")
+
+
+def _check_prompt(instructions: str, tools: Any, path: str) -> None:
+    tokens = prompt_tokens(instructions, tools)
+    if tokens > MAX_PROMPT_TOKENS:
+        # The limit is documented; the error's code and words are made up.
+        message = (
+            f"Instructions and tools take {tokens} tokens. Expected at most {MAX_PROMPT_TOKENS}."
+        )
+        raise Refusal("context_length_exceeded", message, path)
 
 
 def _check_format(wanted: Json | None, path: str) -> None:

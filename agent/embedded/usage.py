@@ -1,9 +1,11 @@
 """The bill that nobody pays: usage and rate limits in the service's own shape."""
 
-from typing import Final
+from typing import Any, Final
 
+import orjson
 from attrs import frozen
 
+from agent.embedded.history import text_tokens
 from agent.protocol.base import UNSET
 from agent.protocol.response import (
     CachedTokensDetails,
@@ -20,10 +22,19 @@ from agent.protocol.server_events import (
 
 _TOKEN_LIMIT: Final = 40_000
 _RESET_SECONDS: Final = 60.0
-
-
+MAX_PROMPT_TOKENS: Final = 16_384
+"""What instructions and tools may take together, as documented."""
 _CACHED_STEP: Final = 64
 """Cached tokens are counted in steps of so many, as captured."""
+
+
+def prompt_tokens(instructions: str, tools: Any) -> int:
+    """What the model reads ahead of the conversation.
+
+    :param tools: their JSON, as the client declared them.
+    """
+    declared = orjson.dumps(tools).decode() if tools else ""
+    return text_tokens(instructions) + text_tokens(declared)
 
 
 @frozen

@@ -4,22 +4,18 @@ It is there whether or not the server's own agents use it. `agent.embedded` is i
 first needed: a server with a key for a real model does without the extra that it needs.
 """
 
-from collections.abc import Awaitable, Callable
-from functools import partial
 from typing import TYPE_CHECKING, Final, Never
 
-import trio
 from quart import Blueprint, Response
 
 from agent.config import Settings
 from agent.errors import ConfigError
 from server.answers import failure
-from server.channels import GOING_AWAY
 from server.stages import Stages
 from server.websockets import SocketClosed, Websocket, current_websocket
 
 if TYPE_CHECKING:
-    from agent.embedded import Applicant, ModelOptions, ModelSocket
+    from agent.embedded import Applicant, ModelOptions
 
 MESSAGE_BYTES: Final = 16 * 1024 * 1024
 """The service takes appends of 15 MiB."""
@@ -50,14 +46,14 @@ def realtime_routes(settings: Settings, stages: Stages) -> Blueprint:
     @routes.websocket("/v1/realtime")
     async def realtime() -> Response | None:
         try:
-            from agent.embedded.wire.admission import SUBPROTOCOL
-            from agent.embedded.wire.endpoint import converse
+            from agent.embedded import SUBPROTOCOL, converse
         except ModuleNotFoundError:
             text = "The embedded model is not installed on this server"
             return failure(501, "embedded_not_installed", text)
         socket = current_websocket()
         await socket.accept_messages(MESSAGE_BYTES, SUBPROTOCOL)
-        await _until_the_end(socket, partial(converse, **options), stages)
+        model_socket, client = _ModelSocket(socket), _applicant(socket)
+        await converse(model_socket, client, stopping=stages.closing, **options)
         return None
 
     return routes
@@ -71,27 +67,11 @@ def _options(settings: Settings) -> "ModelOptions":
     return options_of(settings)
 
 
-async def _until_the_end(
-    socket: Websocket,
-    converse: "Callable[[ModelSocket, Applicant], Awaitable[object]]",
-    stages: Stages,
-) -> None:
-    """Be the model until either side closes, or the server does."""
-    from agent.embedded.wire.admission import applicant
+def _applicant(socket: Websocket) -> "Applicant":
+    from agent.embedded import applicant
 
     headers = {name.lower(): value for name, value in socket.headers.items()}
-    client = applicant(f"?{socket.query_string.decode('latin-1')}", headers)
-    async with trio.open_nursery() as nursery:
-        nursery.start_soon(_cancel_at_the_end, stages, nursery.cancel_scope)
-        await converse(_ModelSocket(socket), client)
-        nursery.cancel_scope.cancel()
-    if not socket.closed:
-        await socket.finish(GOING_AWAY, "the server is shutting down")
-
-
-async def _cancel_at_the_end(stages: Stages, session: trio.CancelScope) -> None:
-    await stages.closing.wait()
-    session.cancel()
+    return applicant(f"?{socket.query_string.decode('latin-1')}", headers)
 
 
 class _ModelSocket:

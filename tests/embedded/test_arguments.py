@@ -7,20 +7,19 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agent.embedded.answers.arguments import MAX_PROPERTIES, arguments_for
+from agent.embedded.answers.arguments import arguments_for
 
 TEXT = {"type": "string"}
 NUMBER = {"type": "number"}
 INTEGER = {"type": "integer"}
 FLAG = {"type": "boolean"}
 UNIT = {"type": "string", "enum": ["celsius", "deep_fried"]}
-NOBODYS: frozenset[str] = frozenset()
 
 
 def found(text: str, *required: str, **properties: Any) -> Any:
     """The arguments for an object of these properties."""
     schema = {"type": "object", "properties": properties, "required": list(required)}
-    return json.loads(arguments_for(schema, text, NOBODYS))
+    return json.loads(arguments_for(schema, text))
 
 
 @pytest.mark.parametrize(
@@ -35,8 +34,8 @@ def found(text: str, *required: str, **properties: Any) -> Any:
         ('say "in Paris" in Rome', "in Paris"),
         ("send it to bob@example.com at once", "bob@example.com"),
         ("at 5:30 tomorrow", "5:30"),
-        ("Paris", "Paris"),
-        ("Wie ist das Wetter für Köln?", "Wie ist das Wetter für Köln"),
+        ("to in from Rome", "Rome"),
+        ("Paris", ""),
         ("", ""),
     ],
 )
@@ -59,10 +58,9 @@ def test_numbers() -> None:
     assert found("two", "n", n=INTEGER) == {"n": 2}
     assert found("3.5 or 4", "n", n=INTEGER) == {"n": 4}
     assert found("3.5 or 4", "n", n=NUMBER) == {"n": 3.5}
-    assert found("-3 in 2025", "n", n=INTEGER | {"minimum": 0}) == {"n": 2025}
-    assert found("7", "n", n=INTEGER | {"maximum": 5, "minimum": 2}) == {"n": 2}
-    assert found("7", "n", n=INTEGER | {"exclusiveMinimum": 7}) == {"n": 8}
-    assert found("none", "n", n=NUMBER | {"maximum": -1}) == {"n": -1}
+    assert found("-3", "n", n=INTEGER) == {"n": -3}
+    assert found("2-3", "a", "b", a=INTEGER, b=INTEGER) == {"a": 2, "b": 3}
+    assert found("3.5", "n", n=INTEGER) == {"n": 0}
     assert found("for 5 people in Rome", "n", "where", n=INTEGER, where=TEXT) == {
         "n": 5,
         "where": "Rome",
@@ -78,13 +76,12 @@ def test_booleans(text: str, flag: bool | None) -> None:
     assert found(text, "loud", loud=FLAG) == {"loud": bool(flag)}
 
 
-def test_enumerations_and_constants() -> None:
+def test_enumerations() -> None:
     assert found("in Celsius", unit=UNIT) == {"unit": "celsius"}
     assert found("deep fried", unit=UNIT) == {"unit": "deep_fried"}
     assert found("raw", unit=UNIT) == {}
     assert found("raw", "unit", unit=UNIT) == {"unit": "celsius"}
     assert found("level 3", level={"enum": [1, 2, 3]}) == {"level": 3}
-    assert found("", kind={"const": "x"}) == {"kind": "x"}
 
 
 def test_defaults() -> None:
@@ -93,39 +90,34 @@ def test_defaults() -> None:
     assert found("8", "n", n=INTEGER | {"default": 9}) == {"n": 8}
 
 
-def test_arrays_and_objects() -> None:
-    assert found("1, 2 and 3", n={"type": "array", "items": INTEGER}) == {"n": [1, 2, 3]}
-    most = {"type": "array", "items": INTEGER, "maxItems": 2}
-    assert found("1, 2 and 3", n=most) == {"n": [1, 2]}
-    units = {"type": "array", "items": UNIT}
-    assert found("deep fried, celsius", "u", u=units) == {"u": ["celsius", "deep_fried"]}
-    least = {"type": "array", "items": INTEGER, "minItems": 2}
-    assert found("", "n", n=least) == {"n": [0, 0]}
+def test_an_array_has_one_item_or_none() -> None:
+    numbers = {"type": "array", "items": INTEGER, "minItems": 3}
+    assert found("1, 2 and 3", n=numbers) == {"n": [1]}
+    assert found("", n=numbers) == {}
+    assert found("", "n", n=numbers) == {"n": []}
+    assert found("deep fried", "u", u={"type": "array", "items": UNIT}) == {"u": ["deep_fried"]}
+    assert found("1", "n", n={"type": "array", "items": numbers}) == {"n": []}
+
+
+def test_objects_are_looked_into_once() -> None:
     place = {"type": "object", "properties": {"city": TEXT}, "required": ["city"]}
     assert found("in Paris", "place", place=place) == {"place": {"city": "Paris"}}
+    deeper = {"type": "object", "properties": {"place": place}, "required": ["place"]}
+    assert found("in Paris", "trip", trip=deeper) == {"trip": {"place": {}}}
 
 
-def test_alternatives_and_references() -> None:
-    assert found("7", n={"anyOf": [{"type": "null"}, INTEGER]}) == {"n": 7}
+def test_of_several_types_the_first_counts() -> None:
     assert found("7", n={"type": ["null", "integer"]}) == {"n": 7}
-    schema = {
-        "type": "object",
-        "properties": {"unit": {"$ref": "#/$defs/Unit"}},
-        "$defs": {"Unit": UNIT},
-    }
-    assert arguments_for(schema, "celsius", NOBODYS) == '{"unit": "celsius"}'
-
-
-def test_lengths_of_text() -> None:
-    assert found("in Paris", "c", c=TEXT | {"maxLength": 3}) == {"c": "Par"}
-    assert found("", "c", c=TEXT | {"minLength": 3}) == {"c": "???"}
+    assert found("7", "n", n={"type": "null"}) == {"n": None}
 
 
 def test_json_in_the_sentence_is_taken_as_it_stands() -> None:
     schema = {"properties": {"city": TEXT}, "required": ["city"]}
-    assert arguments_for(schema, 'x {"a": {"b": "}"}} in Rome', NOBODYS) == '{"a": {"b": "}"}}'
-    assert arguments_for(schema, 'x {oops} in Rome {"a": 1}', NOBODYS) == '{"a": 1}'
-    assert arguments_for(schema, "x {oops in Rome", NOBODYS) == '{"city": "Rome"}'
+    assert arguments_for(schema, 'x {"a": {"b": "}"}} in Rome') == '{"a": {"b": "}"}}'
+    assert arguments_for(schema, 'x {oops} in Rome {"a": 1}') == '{"a": 1}'
+    assert arguments_for(schema, "x {oops in Rome") == '{"city": "Rome"}'
+    quoted = r'with {"a": "\"}{"} in Rome'
+    assert arguments_for(schema, quoted) == r'{"a": "\"}{"}'
 
 
 ODD: list[Any] = [
@@ -135,38 +127,34 @@ ODD: list[Any] = [
     {"properties": 5, "required": 5},
     {"properties": {"a": 5}, "required": ["a", 7]},
     {"properties": {"a": {"type": 5, "enum": 5, "items": 5}}, "required": ["a"]},
-    {"properties": {"a": {"type": "array", "maxItems": -1}}, "required": ["a"]},
-    {"properties": {"a": {"type": "string", "minLength": 10**9}}, "required": ["a"]},
+    {"properties": {"a": {"type": "array", "items": 5}}, "required": ["a"]},
     {"properties": {"a": {"$ref": "#/properties/a"}}, "required": ["a"]},
-    {"properties": {"a": {"$ref": "elsewhere"}}, "required": ["a"]},
     {"properties": {"a": {"anyOf": [5]}}, "required": ["a"]},
-    {"properties": {"a": {"$ref": "#"}, "b": {"$ref": "#"}}, "required": ["a", "b"]},
+    {"properties": {"": TEXT, "?": INTEGER, "b": {"enum": ["", None, {}]}}, "required": ["", "?"]},
 ]
 
 
 @pytest.mark.parametrize("schema", ODD, ids=str)
 def test_a_schema_without_sense_still_gives_an_object(schema: Any) -> None:
-    assert isinstance(json.loads(arguments_for(schema, "in Paris 5", NOBODYS)), dict)
+    assert isinstance(json.loads(arguments_for(schema, "in Paris 5")), dict)
 
 
-def test_a_schema_that_refers_to_itself_ends() -> None:
-    names = [f"p{n}" for n in range(100)]
-    schema = {"properties": {name: {"$ref": "#"} for name in names}, "required": names}
-    assert arguments_for(schema, "", NOBODYS).count("p") <= MAX_PROPERTIES
+def test_only_so_much_of_a_schema_is_looked_at() -> None:
+    names = [f"p{n}" for n in range(138)]
+    schema = {"properties": dict.fromkeys(names, TEXT), "required": names}
+    assert list(json.loads(arguments_for(schema, ""))) == names[:128]
+    # Enumerations take their values from the same store, those of inner objects too.
+    inner = {"type": "object", "properties": {"p": {"enum": names}}}
+    assert found("p3", outer=inner) == {"outer": {"p": "p3"}}
+    # Two of the parts are the properties themselves.
+    assert found("p125", outer=inner) == {"outer": {"p": "p125"}}
+    assert found("p126", outer=inner) == {}
+    assert found("p3", first=inner, second=inner) == {"first": {"p": "p3"}}
 
 
 # -- any schema of the common kind ---------------------------------------------------------------
 
-LIMITS = st.fixed_dictionaries(
-    {}, optional={"minimum": st.integers(-20, 0), "maximum": st.integers(1, 20)}
-)
-LEAVES = st.one_of(
-    LIMITS.map(lambda limits: {"type": "integer", **limits}),
-    LIMITS.map(lambda limits: {"type": "number", **limits}),
-    st.just(FLAG),
-    st.just(UNIT),
-    st.builds(lambda n: {"type": "string", "maxLength": n}, st.integers(0, 20)),
-)
+LEAVES = st.sampled_from([INTEGER, NUMBER, FLAG, UNIT, TEXT])
 NAMES = st.sampled_from(["city", "from_city", "n", "loud", "itemCount", "unit"])
 
 
@@ -185,20 +173,8 @@ def objects(inner: st.SearchStrategy[Any]) -> st.SearchStrategy[Any]:
     )
 
 
-SCHEMAS = objects(
-    st.recursive(
-        LEAVES,
-        lambda inner: (
-            objects(inner)
-            | st.builds(
-                lambda items, least: {"type": "array", "items": items, "minItems": least},
-                inner,
-                st.integers(0, 2),
-            )
-        ),
-        max_leaves=6,
-    )
-)
+ARRAYS = st.builds(lambda items: {"type": "array", "items": items}, LEAVES)
+SCHEMAS = objects(LEAVES | ARRAYS | objects(LEAVES | ARRAYS))
 SENTENCES = st.lists(
     st.sampled_from(
         ["in", "Paris", "city", "is", "5", "-3", "2.5", "loud", "not", "celsius", ",", '"x y"']
@@ -218,19 +194,16 @@ def check(schema: dict[str, Any], value: Any) -> None:
             for name, inner in value.items():
                 check(schema["properties"][name], inner)
         case "array":
-            assert len(value) >= schema["minItems"]
             for inner in value:
                 check(schema["items"], inner)
         case "string":
             assert isinstance(value, str)
-            assert len(value) <= schema["maxLength"]
         case "boolean":
             assert isinstance(value, bool)
         case kind:
             assert type(value) in ((int,) if kind == "integer" else (int, float))
-            assert schema.get("minimum", value) <= value <= schema.get("maximum", value)
 
 
 @given(schema=SCHEMAS, text=SENTENCES)
 def test_arguments_are_as_the_schema_wants_them(schema: dict[str, Any], text: str) -> None:
-    check(schema, json.loads(arguments_for(schema, text, NOBODYS)))
+    check(schema, json.loads(arguments_for(schema, text)))

@@ -4,8 +4,13 @@ from itertools import pairwise
 from typing import Any
 
 import pytest
+import trio
+from trio.testing import MockClock
 
-from tests.embedded.driving import Driver, Event, error_of, types
+from agent.embedded.history import text_tokens
+from agent.embedded.session_defaults import INSTRUCTIONS
+from tests.embedded.driving import Driver, Event, error_of, hum, types
+from tests.embedded.sockets import open_session
 
 TOOL: Event = {
     "type": "function",
@@ -68,6 +73,35 @@ def test_its_deltas_come_between_those_of_the_conversation() -> None:
     assert {event["response"]["status"] for event in done} == {"completed"}
 
 
+class BusyVoice:
+    """Takes its time.
+
+    :ivar most: how often it spoke at once.
+    """
+
+    def __init__(self) -> None:
+        self.most = 0
+        self._speaking = 0
+
+    async def speak(self, text: str, heard: bytes, speed: float) -> bytes:
+        self._speaking += 1
+        self.most = max(self.most, self._speaking)
+        await trio.sleep(1)
+        self._speaking -= 1
+        return hum(1)
+
+
+async def test_a_session_has_two_voices_at_a_time(autojump_clock: MockClock) -> None:
+    voice = BusyVoice()
+    async with open_session(voice) as socket:
+        for _ in range(4):
+            socket.tell("response.create", response={"conversation": "none"})
+        for _ in range(4):
+            done = await socket.hear("response.done")
+            assert done["response"]["status"] == "completed"
+    assert voice.most == 2
+
+
 def test_its_words_are_not_remembered() -> None:
     driver = Driver()
     driver.send("conversation.item.create", item=typed("hello"))
@@ -103,7 +137,7 @@ def test_its_input_is_what_the_model_reads_for_it() -> None:
     beside(driver, input=[typed("x" * 40), typed("x" * 80)])
     driver.pass_time(5)
     usage = driver.events("response.done")[0]["response"]["usage"]
-    assert usage["input_tokens"] == 30
+    assert usage["input_tokens"] == 30 + text_tokens(INSTRUCTIONS)
 
 
 def test_an_unknown_reference_is_refused() -> None:

@@ -1,11 +1,16 @@
 """By what rule functions are called: natural sentences, names, choices, several at once."""
 
+import itertools
 import json
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import FrameType
 from typing import Any
 
 import pytest
 
-from agent.embedded.answers.calls import MAX_CALLS, Asked, calls_for
+from agent.embedded.answers.calls import Asked, calls_for
 from agent.protocol.tools import Mcp, RealtimeFunctionTool, Tool, ToolChoiceFunction, ToolChoiceMcp
 
 TEXT = {"type": "string"}
@@ -127,6 +132,65 @@ def test_a_function_without_a_schema_is_called_without_arguments() -> None:
 
 def test_calls_are_bounded() -> None:
     text = " ".join(f"get_weather in City{n}." for n in range(100))
-    assert len(calls_for(text, TOOLS, "auto")) == MAX_CALLS
-    deep = '{"a":' * 5_000 + "1" + "}" * 5_000
+    assert len(calls_for(text, TOOLS, "auto")) == 16
+    tools = tuple(function(f"do_{n}") for n in range(129))
+    assert asked("do_127", tools) == ["do_127", {}]
+    assert asked("do_128", tools) == []
+    assert asked("x" * 1_992 + " weather") == ["get_weather", {"city": ""}]
+    assert asked("x" * 1_993 + " weather") == []
+
+
+# -- what would keep other sessions waiting ------------------------------------------------------
+
+MOST_STEPS = 200_000
+
+
+class TooMuchError(Exception):
+    """More was done than a sentence is worth."""
+
+
+@contextmanager
+def few_steps() -> Iterator[None]:
+    """Of Python's function calls, the built-in functions' too: no clock, the same everywhere."""
+    steps = itertools.count()
+
+    def count(_frame: FrameType, event: str, _arg: object) -> None:
+        if event in ("call", "c_call") and next(steps) > MOST_STEPS:
+            raise TooMuchError
+
+    sys.setprofile(count)
+    try:
+        yield
+    finally:
+        sys.setprofile(None)
+
+
+MANY: dict[str, Any] = {f"value {n}": TEXT for n in range(1_000)}
+ENUM = {"enum": [f"value {n} " * 100 for n in range(256)]}
+
+
+@pytest.mark.parametrize(
+    "part", ["{", '{"a":', '{"', '"', "in ", "in the ", "5 ", "get_weather ", "get_weather in 5 "]
+)
+def test_a_long_sentence_is_gone_through_once(part: str) -> None:
+    tools = (WEATHER, function("get_in", **MANY), function("get_enum", a=ENUM, b=ENUM, c=ENUM))
+    for choice in ("auto", "required"):
+        with few_steps():
+            calls_for("weather in enum " + part * 4_000, tools, choice)
+
+
+def test_arrays_in_arrays_are_not_filled() -> None:
+    deep: Any = {"type": "integer"}
+    for _ in range(6):
+        deep = {"type": "array", "items": deep, "minItems": 16}
+    with few_steps():
+        assert asked("do it", (function("do_it", ("a",), a=deep),)) == ["do_it", {"a": []}]
+
+
+def test_json_that_is_too_deep_is_none() -> None:
+    deep = '{"":' * 300 + "1" + "}" * 300
+    assert asked(f"get_weather {deep}") == ["get_weather", json.loads(deep)]
+    # Cut off in the middle, it is none.
+    deep = '{"":' * 5_000 + "1" + "}" * 5_000
     assert asked(f"get_weather {deep}")[0] == "get_weather"
+    assert asked(f"get_current_time {deep}") == ["get_current_time", {}]

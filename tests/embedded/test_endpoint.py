@@ -1,7 +1,10 @@
 """Sessions over sockets in memory, on a clock that jumps."""
 
+import gc
+import weakref
 from base64 import b64encode
 from functools import partial
+from typing import Any
 
 import pytest
 import trio
@@ -9,9 +12,11 @@ from trio.testing import MockClock, memory_stream_pair
 from trio_websocket import ConnectionClosed
 
 from agent.embedded.answers.voice import EchoVoice, VoiceError
+from agent.embedded.engine import Engine
+from agent.embedded.wire import endpoint
 from agent.embedded.wire.admission import Applicant
 from agent.embedded.wire.endpoint import converse
-from agent.embedded.wire.handshake import HANDSHAKE_SECONDS
+from agent.embedded.wire.gate import HANDSHAKE_SECONDS
 from agent.embedded.wire.model_socket import SocketClosed
 from agent.embedded.wire.websocket import MAX_MESSAGE, serve_stream
 from tests.embedded.driving import LoudIsSpeech, loud, quiet
@@ -127,6 +132,28 @@ async def test_the_session_expires(autojump_clock: MockClock) -> None:
         with pytest.raises(trio.EndOfChannel):
             await socket.hear()
         assert socket.closed == (1001, "Your session hit the maximum duration of 60 minutes.")
+
+
+async def test_an_ended_session_is_freed_at_once(
+    autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An hour's audio is not to wait until garbage is next collected."""
+    engines: list[weakref.ref[Engine]] = []
+
+    class Watched(Engine):
+        def __init__(self, **given: Any) -> None:
+            super().__init__(**given)
+            engines.append(weakref.ref(self))
+
+    monkeypatch.setattr(endpoint, "Engine", Watched)
+    gc.disable()
+    try:
+        async with open_session(HummingVoice()) as socket:
+            socket.tell("response.create")
+            await socket.hear("response.done")
+        assert [engine() for engine in engines] == [None]
+    finally:
+        gc.enable()
 
 
 # -- who is let in -------------------------------------------------------------------------------

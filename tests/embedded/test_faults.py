@@ -1,6 +1,7 @@
 """Fault plans: their JSON form, and what each does to a session, on a clock that jumps."""
 
 import json
+from base64 import b64encode
 from pathlib import Path
 from typing import Any, get_args
 
@@ -12,12 +13,14 @@ from hypothesis import strategies as st
 from trio.testing import MockClock
 from trio_websocket import ConnectionClosed
 
+from agent.embedded.faults.effects import Drop, Effect
 from agent.embedded.faults.line import MAX_WAITING, FaultLine
-from agent.embedded.faults.plan import Drop, Effect, FaultPlan, faults_from_json, read_faults
+from agent.embedded.faults.plan import FaultPlan, faults_from_json, read_faults
 from agent.embedded.wire.in_process import open_embedded
 from agent.errors import ConfigError
 from tests.embedded.driving import counted_ids
 from tests.embedded.sockets import HummingVoice, hear, open_session, open_websocket
+from tests.official import official_server_event
 
 CREATED = {"sent": "session.created"}
 DELTA = "response.output_audio.delta"
@@ -116,6 +119,7 @@ def test_every_effect_has_a_form(tmp_path: Path) -> None:
         {"effect": "late", "seconds": 1.5, "again": True},
         {"effect": "malformed", "kind": "nested", "instead": False},
         {"effect": "error", "type": "t", "code": "c", "message": "m", "param": "p"},
+        {"effect": "fail", "type": "t", "code": "c", "message": "m"},
         {"effect": "lose"},
     ]
     path = tmp_path / "plan.json"
@@ -250,6 +254,57 @@ def test_nonsense_is_the_same_for_the_same_seed(seed: int, kind: str | None) -> 
 
 
 # -- in a session --------------------------------------------------------------------------------
+
+
+FAIL = {
+    "effect": "fail",
+    "type": "insufficient_quota",
+    "code": "insufficient_quota",
+    "message": "You exceeded your current quota.",
+}
+ERROR = {name: FAIL[name] for name in ("type", "code", "message")}
+
+
+async def test_a_response_fails(autojump_clock: MockClock) -> None:
+    failing = plan(({"received": "response.create"}, FAIL))
+    async with open_session(HummingVoice(), faults=failing) as socket:
+        socket.tell("response.create")
+        done = official_server_event(json.dumps(await socket.hear("response.done")))
+        assert done["response"]["status"] == "failed"
+        assert done["response"]["status_details"] == {"type": "failed", "error": ERROR}
+        # Once: the next one does not.
+        socket.tell("response.create")
+        assert (await socket.hear("response.done"))["response"]["status"] == "completed"
+
+
+async def test_a_transcription_fails_and_the_answer_does_not(autojump_clock: MockClock) -> None:
+    failing = plan(({"sent": "input_audio_buffer.committed"}, FAIL))
+    async with open_session(HummingVoice(), faults=failing) as socket:
+        listening = {"transcription": {"model": "whisper-1"}, "turn_detection": None}
+        socket.tell("session.update", session={"type": "realtime", "audio": {"input": listening}})
+        socket.tell("input_audio_buffer.append", audio=b64encode(bytes(9_600)).decode())
+        socket.tell("input_audio_buffer.commit")
+        item_id = (await socket.hear("input_audio_buffer.committed"))["item_id"]
+        heard = await socket.hear("conversation.item.input_audio_transcription.failed")
+        told = official_server_event(json.dumps(heard))
+        assert (told["item_id"], told["content_index"]) == (item_id, 0)
+        assert told["error"] == ERROR | {"param": None}
+        socket.tell("response.create")
+        assert (await socket.hear("response.done"))["response"]["status"] == "completed"
+
+
+def test_what_a_failure_becomes_other_effects_change() -> None:
+    failing = line(
+        plan(
+            ({"sent": "response.done"}, {"effect": "duplicate"}),
+            ({"sent": "*"}, {"effect": "fail"}),
+        )
+    )
+    for type_ in ("response.created", "response.done"):
+        failing.sent(message(type_, response={"status": "completed"}), 0.0)
+    created, *dones = (json.loads(str(text)) for text in failing.advance(0.0))
+    assert created["response"]["status"] == "completed"
+    assert [done["response"]["status"] for done in dones] == ["failed", "failed"]
 
 
 async def test_a_session_is_not_touched_by_faults_that_do_not_happen(

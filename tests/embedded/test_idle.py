@@ -104,6 +104,33 @@ def test_while_the_person_speaks_nothing_times_out() -> None:
     assert not timeouts(driver)
 
 
+def test_a_turn_that_is_forgotten_ends_no_waiting() -> None:
+    driver = Driver(voice_seconds=1.0)
+    detect(driver)
+    driver.append(quiet(10) + loud(10))
+    assert driver.events("input_audio_buffer.speech_started")
+    driver.update(audio={"input": {"turn_detection": None}})
+    detect(driver)
+    answered(driver)
+    driver.pass_time(10)
+    assert len(timeouts(driver)) == 1
+
+
+def test_a_turn_for_which_there_was_no_room_ends_no_waiting() -> None:
+    driver = Driver(voice_seconds=1.0)
+    detect(driver)
+    driver.update(truncation="disabled")
+    content = [{"type": "input_text", "text": "x" * 120_000}]
+    item = {"type": "message", "role": "user", "content": content, "id": "long"}
+    driver.send("conversation.item.create", item=item)
+    driver.append(quiet(10) + loud(10) + quiet(10))
+    assert not driver.events("input_audio_buffer.committed")
+    driver.send("conversation.item.delete", item_id="long")
+    answered(driver)
+    driver.pass_time(10)
+    assert len(timeouts(driver)) == 1
+
+
 def test_without_create_response_only_the_turn_is_told() -> None:
     driver = Driver(voice_seconds=1.0)
     detect(driver, create_response=False)

@@ -60,6 +60,26 @@ def test_a_response_may_have_two_items_of_audio() -> None:
     assert done(driver)["usage"]["output_token_details"]["audio_tokens"] == 40
 
 
+def test_words_are_half_a_second_ahead_of_their_audio() -> None:
+    driver = Driver(voice_seconds=10)
+    words = "word " * 100
+    driver.typed("hello")
+    driver.pass_time(20)
+    driver.send("response.create", response={"instructions": f'Say exactly: "{words}"'})
+    seen = len(driver.log)
+    driver.pass_time(20)
+    said, spoken, leads = 0, 0.0, []
+    for _, event in driver.log[seen:]:
+        if event["type"] == "response.output_audio_transcript.delta":
+            said += len(event["delta"])
+        elif event["type"] == "response.output_audio.delta":
+            spoken += len(b64decode(event["delta"])) / 48_000
+            leads.append(said / len(words) * 10 - spoken)
+    # Words are sent whole, and this one takes 0.1 s.
+    assert all(0.5 <= lead < 0.61 for lead in leads[:-2])
+    assert len(leads) == 40
+
+
 def test_models_that_reason_tell_their_phases() -> None:
     driver = Driver(model="gpt-realtime-2", voice_seconds=1)
     say_twice(driver)
@@ -234,6 +254,66 @@ def test_what_was_read_before_is_cached_in_steps() -> None:
             assert cached[kind] == before[kind] // 64 * 64 <= details[kind]
         assert details["cached_tokens"] == cached["text_tokens"] + cached["audio_tokens"]
     assert inputs[-1]["cached_tokens"] > 256
+
+
+def prompt_read(driver: Driver, **response: Any) -> int:
+    """The tokens of text ahead of the conversation, of which there is none."""
+    driver.send("response.create", response={"input": [], **response})
+    driver.pass_time(20)
+    tokens: int = done(driver)["usage"]["input_token_details"]["text_tokens"]
+    return tokens
+
+
+def test_instructions_and_tools_are_read_too() -> None:
+    driver = Driver(voice_seconds=1)
+    tools = [{"type": "function", "name": "f", "description": "x" * 4_000}]
+    driver.update(instructions="x" * 10_000)
+    assert prompt_read(driver) == 2_500
+    assert 1_000 < prompt_read(driver, instructions="x" * 400, tools=tools) - 100 < 1_020
+    driver.update(instructions=None, tools=tools)
+    assert 1_000 < prompt_read(driver) < 1_020
+    assert prompt_read(driver, tools=[]) == 0
+
+
+def test_other_instructions_are_not_cached() -> None:
+    driver = Driver(voice_seconds=1)
+    driver.update(instructions="x" * 1_024)
+    cached = []
+    for own in ({}, {}, {"instructions": "y" * 2_048}, {}):
+        driver.send("response.create", response=own)
+        driver.pass_time(20)
+        cached.append(done(driver)["usage"]["input_token_details"]["cached_tokens"])
+    assert [tokens >= 256 for tokens in cached] == [False, True, False, True]
+
+
+def test_instructions_and_tools_must_fit() -> None:
+    driver = Driver(voice_seconds=1)
+    tools = [{"type": "function", "name": "f"}]
+    assert types(driver.update(instructions="x" * 65_536)) == ["session.updated"]
+    for events, path in (
+        (driver.update(instructions="x" * 65_537), "session.instructions"),
+        (driver.update(tools=tools), "session.instructions"),
+        (driver.send("response.create", response={"tools": tools}), "response.instructions"),
+    ):
+        error = error_of(events)
+        assert (error["code"], error["param"]) == ("context_length_exceeded", path)
+
+
+def test_the_conversation_has_the_room_that_instructions_leave() -> None:
+    driver = Driver(voice_seconds=1)
+    driver.update(instructions="x" * 32_000)
+    for _ in range(27):
+        driver.send(
+            "conversation.item.create",
+            item={
+                "type": "message",
+                "role": "user",
+                "content": [{"type": "input_text", "text": "x" * 4_000}],
+            },
+        )
+    driver.send("response.create")
+    driver.pass_time(20)
+    assert done(driver)["usage"]["input_tokens"] == 28_000
 
 
 def test_usage_has_tokens_of_reasoning_where_the_model_reasons() -> None:

@@ -1,11 +1,16 @@
 """Items that a client has back: as they are kept, audio and all."""
 
+import weakref
 from base64 import b64decode, b64encode
 from typing import Any
 
 import pytest
 
-from agent.embedded.kept import KEPT_BYTES
+from agent.embedded.history import History
+from agent.embedded.items import entry_of
+from agent.embedded.kept import KEPT_BYTES, KeptItems
+from agent.protocol.items import Content, RealtimeConversationItemUserMessage
+from agent.protocol.server_events import ConversationItemAdded
 from tests.embedded.driving import Driver, Event, error_of, hum, loud, quiet
 
 FUNCTION = {"type": "function_call", "name": "f", "arguments": "{}", "call_id": "c"}
@@ -197,6 +202,30 @@ def test_of_an_item_whose_id_is_used_again_nothing_is_left() -> None:
     item = message("assistant", {"type": "output_audio", "text": "Hi."}) | {"id": item_id}
     created(driver, item)
     assert retrieved(driver, item_id)["content"] == item["content"]
+
+
+def test_of_an_item_that_was_forgotten_nothing_is_left_for_its_id() -> None:
+    driver = Driver(voice_seconds=1)
+    item_id = answered(driver)
+    text = {"type": "input_text", "text": "x" * 4_000}
+    for _ in range(30):
+        created(driver, message("user", text))
+    item = message("assistant", {"type": "output_audio", "text": "Hi."}) | {"id": item_id}
+    created(driver, item)
+    assert retrieved(driver, item_id)["content"] == item["content"]
+
+
+def test_what_was_forgotten_takes_no_room() -> None:
+    history = History()
+    kept = KeptItems(history)
+    parts = [Content(type="input_text", text="x" * 40_000) for _ in range(4)]
+    for number, part in enumerate(parts):
+        item = RealtimeConversationItemUserMessage(id=f"item{number}", content=(part,))
+        history.add(entry_of(item, f"item{number}", "audio/pcm"))
+        kept.note(ConversationItemAdded(item=item, previous_item_id=None), 0.0)
+    held = [weakref.ref(part) for part in parts]
+    del parts, part, item
+    assert [part() is not None for part in held] == [False, False, True, True]
 
 
 def test_of_much_audio_the_oldest_goes_first() -> None:

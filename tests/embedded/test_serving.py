@@ -1,5 +1,6 @@
 """The embedded model on a port: requests of all kinds, its limits, its end, and its command."""
 
+import re
 import signal
 import socket
 import subprocess
@@ -17,6 +18,7 @@ from trio_websocket import ConnectionClosed, WebSocketConnection
 
 from agent.embedded.scripts import read_script, script
 from agent.embedded.wire.endpoint import ModelOptions
+from agent.embedded.wire.gate import Gate
 from agent.embedded.wire.handshake import MAX_REQUEST
 from agent.embedded.wire.serving import ModelServer
 from agent.embedded.wire.websocket import serve_stream
@@ -56,11 +58,13 @@ def session_at(where: str) -> AbstractAsyncContextManager[WebSocketConnection]:
 
 
 @asynccontextmanager
-async def serving(**rest: Any) -> AsyncIterator[tuple[str, trio.Event]]:
+async def serving(
+    options: ModelOptions | None = None, **rest: Any
+) -> AsyncIterator[tuple[str, trio.Event]]:
     """A model on loopback, as `host:port`, and what stops it."""
     stopping = trio.Event()
     listener = open_listener("127.0.0.1", 0, has_keys=False, names=NAMES)
-    options = ModelOptions(voice=HummingVoice(), vad=LoudIsSpeech)
+    options = options or ModelOptions(voice=HummingVoice(), vad=LoudIsSpeech)
     server = ModelServer(listener, options, **rest)
     with trio.fail_after(PATIENCE_S):
         async with trio.open_nursery() as nursery:
@@ -180,6 +184,13 @@ async def test_ways_to_send_the_key(
         assert connection.subprotocol == ("realtime" if subprotocols else None)
 
 
+async def test_a_key_may_be_a_user_and_a_password(autojump_clock: MockClock) -> None:
+    key = "bob:a-long-secret"
+    for sent in (b"Basic " + b64encode(key.encode()), b"Bearer " + key.encode()):
+        async with open_in_memory(headers=[(b"Authorization", sent)], api_key=key) as connection:
+            assert (await hear(connection))["type"] == "session.created"
+
+
 @pytest.mark.parametrize("value", [b"Basic !", b"Basic " + b64encode(b"\xff:\xff"), b"Basic"])
 async def test_unreadable_authentication_is_a_wrong_key(
     autojump_clock: MockClock, value: bytes
@@ -231,7 +242,7 @@ async def answer_of(where: str) -> bytes:
 
 
 async def test_one_client_too_many_is_told_to_come_back() -> None:
-    async with serving(max_sessions=1) as (where, _):
+    async with serving(gate=Gate(max_sessions=1)) as (where, _):
         async with session_at(where) as connection:
             await hear(connection)
             refused = await answer_of(where)
@@ -240,6 +251,45 @@ async def test_one_client_too_many_is_told_to_come_back() -> None:
         # The place is free a moment after the client has left.
         while not (await answer_of(where)).startswith(b"HTTP/1.1 101 "):
             pass
+
+
+async def test_clients_that_say_nothing_lock_nobody_out() -> None:
+    async with serving(gate=Gate(max_sessions=1, max_handshakes=2)) as (where, _):
+        host, _, port = where.partition(":")
+        silent = [await trio.open_tcp_stream(host, int(port)) for _ in range(2)]
+        async with session_at(where) as connection:
+            assert (await hear(connection))["type"] == "session.created"
+        # And the one that had waited longest was given up for it.
+        assert await silent[0].receive_some(1) == b""
+        for stream in silent:
+            await stream.aclose()
+
+
+class BrokenVoice:
+    async def speak(self, text: str, heard: bytes, speed: float) -> bytes:
+        raise ZeroDivisionError("a fault of this program")
+
+
+async def test_a_fault_in_one_session_ends_no_other(caplog: pytest.LogCaptureFixture) -> None:
+    options = ModelOptions(voice=BrokenVoice(), vad=LoudIsSpeech)
+    async with (
+        serving(options) as (where, _),
+        session_at(where) as one,
+        session_at(where) as other,
+    ):
+        await hear(one)
+        await hear(other)
+        await one.send_message('{"type": "response.create"}')
+        with pytest.raises(ConnectionClosed) as closed:
+            await hear(one, "response.done")
+        assert closed.value.reason is not None
+        assert closed.value.reason.code == 1011
+        await other.send_message('{"type": "input_audio_buffer.clear"}')
+        assert (await hear(other))["type"] == "input_audio_buffer.cleared"
+        async with session_at(where) as third:
+            assert (await hear(third))["type"] == "session.created"
+    [record] = [r for r in caplog.records if r.name == "agent.embedded.wire.serving" and r.exc_info]
+    assert re.match(r"127\.0\.0\.1:\d+: ", record.getMessage())
 
 
 async def test_sessions_are_closed_in_order_when_it_stops(
@@ -256,6 +306,7 @@ async def test_sessions_are_closed_in_order_when_it_stops(
         assert closed.value.reason.code == 1001
     [line] = [r.getMessage() for r in caplog.records if r.name == "agent.embedded.wire.serving"]
     assert "this side shuts down" in line
+    assert "0 messages received, 1 sent" in line
 
 
 async def test_a_session_is_one_line_in_the_log(caplog: pytest.LogCaptureFixture) -> None:

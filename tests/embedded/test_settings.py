@@ -11,7 +11,9 @@ from openai.types.realtime import (
 )
 
 from agent.embedded.forms.requests import EVENTS
-from tests.embedded.driving import Driver, Event, error_of, types
+from agent.embedded.history import text_tokens
+from agent.embedded.session_defaults import INSTRUCTIONS
+from tests.embedded.driving import Driver, Event, error_of, loud, quiet, types
 
 FUNCTION = {
     "type": "function",
@@ -348,12 +350,12 @@ def fill(driver: Driver, count: int, tokens: int = 1_000) -> list[Event]:
 
 
 def remembered(driver: Driver) -> int:
-    """The input tokens of an answer."""
+    """The input tokens of an answer, without the instructions'."""
     driver.update(output_modalities=["text"])
     driver.send("response.create")
     driver.pass_time(20)
     tokens: int = driver.events("response.done")[-1]["response"]["usage"]["input_tokens"]
-    return tokens
+    return tokens - text_tokens(INSTRUCTIONS)
 
 
 @pytest.mark.parametrize(("items", "tokens"), [(10, 10_000), (11, 5_000), (12, 6_000)])
@@ -374,6 +376,40 @@ def test_without_limits_the_ratio_is_of_the_models_own() -> None:
     assert remembered(driver) == 22_000
 
 
+def test_what_is_remembered_is_the_models() -> None:
+    driver = Driver(model="gpt-realtime-2.1")
+    fill(driver, 97)
+    # 96,000 with the instructions, which take a few.
+    assert remembered(driver) == 95_000
+
+
+@pytest.mark.parametrize(
+    ("model", "output", "remembered"),
+    [("gpt-realtime", 4_096, 28_672), ("gpt-realtime-2.1", 32_000, 96_000)],
+)
+def test_the_limits_are_the_models(model: str, output: int, remembered: int) -> None:
+    driver = Driver(model=model)
+    assert types(driver.update(max_output_tokens=output)) == ["session.updated"]
+    wanted = {"max_output_tokens": output}
+    assert "response.created" in types(driver.send("response.create", response=wanted))
+    limits = RATIO | {"token_limits": {"post_instructions": remembered}}
+    assert types(driver.update(truncation=limits)) == ["session.updated"]
+    over = RATIO | {"token_limits": {"post_instructions": remembered + 1}}
+    for events, path in (
+        (driver.update(max_output_tokens=output + 1), "session.max_output_tokens"),
+        (
+            driver.send("response.create", response={"max_output_tokens": output + 1}),
+            "response.max_output_tokens",
+        ),
+        (
+            driver.update(truncation=over),
+            "session.truncation.token_limits.post_instructions",
+        ),
+    ):
+        error = error_of(events)
+        assert (error["code"], error["param"]) == ("integer_above_max_value", path)
+
+
 def test_disabled_truncation_ends_in_an_error() -> None:
     driver = Driver()
     driver.update(truncation="disabled")
@@ -384,6 +420,67 @@ def test_disabled_truncation_ends_in_an_error() -> None:
     added = driver.events("conversation.item.added")
     driver.send("conversation.item.delete", item_id=added[0]["item"]["id"])
     assert types(driver.send("response.create")) == ["response.created"]
+
+
+def full() -> Driver:
+    """A session whose conversation has no room, and may not make any."""
+    driver = Driver(voice_seconds=1.0)
+    driver.update(truncation="disabled")
+    fill(driver, 29)
+    return driver
+
+
+def codes(driver: Driver) -> list[Any]:
+    """What was refused, and that no item came of it."""
+    assert len(driver.events("conversation.item.added")) == 29
+    return [(e["error"]["code"], e["error"]["event_id"]) for e in driver.events("error")]
+
+
+def test_disabled_truncation_has_no_room_for_a_spoken_turn_either() -> None:
+    driver = full()
+    for _ in range(2):
+        told = types(driver.append(quiet(10) + loud(10) + quiet(10)))
+        assert told == [
+            "input_audio_buffer.speech_started",
+            "input_audio_buffer.speech_stopped",
+            "error",
+        ]
+    assert codes(driver) == [("context_length_exceeded", None)] * 2
+    first, second = (e["item_id"] for e in driver.events("input_audio_buffer.speech_started"))
+    assert first != second
+    driver.send("conversation.item.delete", item_id=all_items(driver)[0])
+    driver.append(quiet(10) + loud(10) + quiet(10))
+    assert len(driver.events("input_audio_buffer.committed")) == 1
+
+
+def all_items(driver: Driver) -> list[str]:
+    return [event["item"]["id"] for event in driver.events("conversation.item.added")]
+
+
+def test_what_is_committed_in_vain_stays_in_the_buffer() -> None:
+    driver = full()
+    driver.update(audio={"input": {"turn_detection": None}})
+    driver.append(loud(10))
+    driver.send("input_audio_buffer.commit", event_id="mine")
+    assert codes(driver) == [("context_length_exceeded", "mine")]
+    driver.send("conversation.item.delete", item_id=all_items(driver)[0])
+    driver.send("input_audio_buffer.commit")
+    assert driver.events("conversation.item.added")[-1]["item"]["role"] == "user"
+    assert len(driver.events("conversation.item.added")) == 30
+
+
+def test_silence_becomes_no_item_where_there_is_no_room() -> None:
+    driver = Driver(voice_seconds=1.0)
+    detection = {"type": "server_vad", "idle_timeout_ms": 5_000}
+    driver.update(truncation="disabled", audio={"input": {"turn_detection": detection}})
+    driver.typed("hello")
+    fill(driver, 27)
+    driver.pass_time(2)
+    fill(driver, 2)
+    driver.pass_time(60)
+    assert len(driver.events("input_audio_buffer.timeout_triggered")) == 1
+    assert [e["error"]["code"] for e in driver.events("error")] == ["context_length_exceeded"]
+    assert not driver.events("input_audio_buffer.committed")
 
 
 def test_truncation_that_is_no_longer_disabled_makes_room() -> None:

@@ -489,7 +489,11 @@ def test_every_event_is_one_of_the_services_own() -> None:
     [
         ({"type": "server_vad", "silence_duration_ms": 640}, 300, 640),
         ({"type": "server_vad", "prefix_padding_ms": 64}, 64, 200),
-        ({"type": "semantic_vad", "eagerness": "high"}, 300, 500),
+        ({"type": "semantic_vad"}, 300, 500),
+        ({"type": "semantic_vad", "eagerness": "low"}, 300, 1_000),
+        ({"type": "semantic_vad", "eagerness": "medium"}, 300, 500),
+        ({"type": "semantic_vad", "eagerness": "high"}, 300, 250),
+        ({"type": "semantic_vad", "eagerness": None}, 300, 500),
     ],
 )
 def test_the_session_says_where_a_turn_begins_and_ends(
@@ -497,7 +501,7 @@ def test_the_session_says_where_a_turn_begins_and_ends(
 ) -> None:
     driver = Driver()
     driver.update(audio={"input": {"turn_detection": detection}})
-    started, stopped, *_ = driver.append(quiet(16) + loud(10) + quiet(30))
+    started, stopped, *_ = driver.append(quiet(16) + loud(10) + quiet(40))
     assert started["audio_start_ms"] == 16 * 32 - padding_ms
     assert stopped["audio_end_ms"] == 26 * 32 + silence_ms
 

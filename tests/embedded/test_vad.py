@@ -98,17 +98,39 @@ def test_what_silence_hid_from_the_detector_is_forgotten() -> None:
     assert used.probability(block) == fresh.probability(block)
 
 
+def test_each_long_silence_makes_it_forget() -> None:
+    words = speech(SENTENCE)
+    used, fresh = SileroProbability(), SileroProbability()
+    for _ in range(2):
+        for start in range(0, 20_480, 1_024):
+            used.probability(words[start : start + 1_024])
+        for _ in range(20):
+            used.probability(bytes(1_024))
+    assert used.probability(words[12_000:13_024]) == fresh.probability(words[12_000:13_024])
+
+
+def test_a_detection_that_begins_anew_remembers_nothing() -> None:
+    script = Script([0.0] * 100)
+    activity = VoiceActivity(script, threshold=0.5, silence_samples=4_800)
+    before = script.resets
+    activity.feed(quiet(10))
+    assert script.resets == before
+    activity.restart(10 * BLOCK_SAMPLES)
+    assert script.resets == before + 1
+
+
 class Script:
-    """A detector that was told its answers."""
+    """A detector that was told its answers; it counts how often it was to forget."""
 
     def __init__(self, answers: list[float]) -> None:
         self._answers = iter(answers)
+        self.resets = 0
 
     def probability(self, block: bytes) -> float:
         return next(self._answers)
 
     def reset(self) -> None:
-        """A script is not forgotten."""
+        self.resets += 1
 
 
 def scripted(answers: list[float], *, silence_blocks: int = 3) -> list[SpeechChange]:

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import trio
+import trio.testing
 
 from agent.audio import seconds_of
 from agent.embedded.answers import voice as voices
@@ -86,6 +87,18 @@ async def test_a_slow_program_is_stopped(tmp_path: Path, monkeypatch: pytest.Mon
     slow = EspeakVoice(program(tmp_path, "exec sleep 60"))
     with pytest.raises(VoiceError, match="more than"):
         await slow.speak(TEXT, b"", 1)
+
+
+async def test_a_program_has_ten_seconds(
+    monkeypatch: pytest.MonkeyPatch, autojump_clock: trio.testing.MockClock
+) -> None:
+    async def hang(*_command: object, **_options: object) -> None:
+        await trio.sleep_forever()
+
+    monkeypatch.setattr(trio, "run_process", hang)
+    with pytest.raises(VoiceError, match="more than 10 s"):
+        await EspeakVoice().speak(TEXT, b"", 1)
+    assert trio.current_time() == pytest.approx(10)
 
 
 async def test_cancellation_ends_the_program(tmp_path: Path) -> None:

@@ -69,6 +69,9 @@ def test_what_the_person_is_taken_to_say_is_said_back() -> None:
         (r'Say exactly: "A \"quoted\" word." Nothing else.', 'A "quoted" word.'),
         ('Say exactly: "A "quoted" word."', 'A "quoted" word.'),
         ('Say exactly: "two\nlines"', "two\nlines"),
+        (r'Say exactly: "caf\u00e9 \ud83d\ude00"', "café 😀"),
+        # Half a character is none that could be sent or spoken.
+        (r'Say exactly: "\ud800 x"', r"\ud800 x"),
         ('Say exactly: "open', None),
         ('Say something like "this"', None),
         ("", None),
@@ -99,6 +102,16 @@ def test_a_greeting_is_said_after_what_it_is() -> None:
         "This is the demo model, without a key. Welcome!",
         "Welcome!",
     ]
+
+
+@pytest.mark.parametrize("modality", ["text", "audio"])
+def test_half_a_character_ends_nothing(modality: str) -> None:
+    driver = Driver()
+    wanted = {"instructions": r'Say exactly: "\ud800 x"', "output_modalities": [modality]}
+    driver.send("response.create", response=wanted)
+    driver.pass_time(5)
+    assert driver.events("response.done")[0]["response"]["status"] == "completed"
+    assert all(request.text.encode().endswith(rb"\ud800 x") for request in driver.requests)
 
 
 def test_an_answer_that_nobody_heard_does_not_count() -> None:

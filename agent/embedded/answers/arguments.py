@@ -1,229 +1,169 @@
 """The arguments of a function call, found in a sentence by the function's JSON Schema.
 
-A JSON object in the sentence is taken as it stands. Otherwise each property looks for a value:
+A JSON object in the sentence is taken as it stands. Otherwise each property of the schema, and of
+the objects right in it, looks for what is said:
 
-- an `enum` for the first of its values that is said; a `const` has only one;
-- a number for one that is said and within its limits, best beside the property's own name
-  (`5 minutes`);
+- an `enum`, for the first of its values;
+- a number, for the one nearest to the property's name (`5 minutes`);
 - a boolean is false where no, not, off or without is said, else true where its name or yes is;
-- a string for what follows its name (`city: Paris`) or a preposition in its name (`from_city`);
-  if it is required, or is the first where nothing is, then also for a quotation or for what
-  follows any preposition (`in Paris`);
-- an array for as many items as are said; an object for its own properties.
+- a text, for what follows its name (`city: Paris`) or a preposition in its name (`from_city`); if
+  it is required, or is the first where nothing is, then also for a quotation or for what follows
+  any preposition (`in Paris`);
+- an array, for one item.
 
-Strings look last, and no number and no phrase is used twice. What is not said is its `default`,
-or is left out, or, if it is required, is something of the right type: false, the smallest number,
-the first of the enumeration, what else there is of the sentence.
+Texts look last, and no number and no phrase is used twice. What is not said is its `default`, or
+is left out, or, if it is required, is the least of its type: the first of an enumeration, false, 0
+or what is empty. References, alternatives, limits and lengths are not heeded.
 """
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterable
+from itertools import islice
 from typing import Any, Final
 
-from agent.embedded.answers.schemas import (
-    Schema,
-    fits,
-    is_text,
-    least,
-    lengths,
-    listed,
-    of_length,
-    properties_of,
-    required_of,
-    resolved,
-    schema_of,
-    type_of,
-)
 from agent.embedded.answers.sentences import (
-    Number,
     json_objects,
     numbers,
-    phrase_from,
+    phrase_after,
     phrases,
-    quotations,
     split_name,
     words_of,
 )
 
-MAX_PROPERTIES: Final = 256
-"""Properties of a schema that are looked for in all: one that refers to itself has no end."""
-_MAX_DEPTH: Final = 6
+Schema = dict[str, Any]
+
+MAX_PARTS: Final = 128
+"""Properties and enumerated values of one schema that are looked at; the rest are left out."""
+_MAX_NAME: Final = 100
+"""Characters of a name or an enumerated value that are looked at."""
 _NOTHING: Final = object()
+_LEAST: Final[Schema] = {"string": "", "boolean": False, "null": None, "array": (), "object": {}}
 _NO: Final = frozenset({"no", "not", "off", "without", "false", "don"})
 _YES: Final = frozenset({"yes", "true"})
 
 
-def arguments_for(parameters: Any, text: str, own_words: frozenset[str]) -> str:
+def arguments_for(parameters: Any, text: str) -> str:
     """The arguments, as JSON text.
 
     :param parameters: the function's JSON Schema, or whatever its client declared in its place.
     :param text: the part of the sentence that speaks of this call.
-    :param own_words: the words of the function's name, which are no arguments.
     """
     for start, end in json_objects(text):
         return text[start:end]
-    schema = resolved(parameters, schema_of(parameters))
-    found = _Search(schema_of(parameters), text, own_words).object(schema, 0)
+    found = _Search(text).object(_dict(parameters), is_top=True)
     return json.dumps(found, ensure_ascii=False)
 
 
 class _Search:
     """One sentence, and what of it is not used yet."""
 
-    def __init__(self, root: Schema, text: str, own_words: frozenset[str]) -> None:
-        self._root = root
+    def __init__(self, text: str) -> None:
         self._text = text
-        self._own_words = own_words
         self._words = words_of(text)
-        self._said = [word.plain for word in self._words]
+        self._plain = f" {' '.join(word.plain for word in self._words)} "
+        self._said = {word.plain for word in self._words}
         self._numbers = numbers(text)
-        self._phrases = quotations(text) + phrases(text)
-        self._left = MAX_PROPERTIES
+        self._phrases = phrases(text)
+        self._left = MAX_PARTS
 
-    def object(self, schema: Schema, depth: int) -> Schema:
+    def object(self, schema: Schema, *, is_top: bool) -> Schema:
         """The properties that are said, that have a default, or that are required."""
-        properties = self._properties(schema)
-        required = required_of(schema)
-        texts = [name for name, inner in properties.items() if is_text(inner)]
+        named = self._some(_dict(schema.get("properties")).items())
+        properties = {name: _dict(inner) for name, inner in named}
+        required = {name for name in _list(schema.get("required")) if isinstance(name, str)}
+        texts = [name for name, inner in properties.items() if _is_text(inner)]
         wanted = required or set(texts[:1])
         found = {}
-        for name in [*(name for name in properties if name not in texts), *texts]:
+        for name in sorted(properties, key=texts.__contains__):
             inner = properties[name]
-            value = self._said_for(inner, split_name(name), name in wanted, depth)
-            if value is _NOTHING and "default" in inner:
-                value = inner["default"]
-            elif value is _NOTHING and name in required:
-                value = self._made_up(inner, depth)
-            if value is not _NOTHING:
-                found[name] = value
-        return {name: found[name] for name in properties if name in found}
+            if is_top and _type(inner) == "object":
+                value = self.object(inner, is_top=False) or _NOTHING
+            else:
+                value = self._said_for(inner, _words(name), is_wanted=name in wanted)
+            if value is _NOTHING:
+                value = inner.get("default", _least(inner) if name in required else _NOTHING)
+            found[name] = value
+        return {name: found[name] for name in properties if found[name] is not _NOTHING}
 
-    def _properties(self, schema: Schema) -> dict[str, Schema]:
-        names = list(properties_of(schema))[: self._left]
-        self._left -= len(names)
-        return {name: resolved(properties_of(schema)[name], self._root) for name in names}
+    def _some(self, parts: Iterable[Any]) -> list[Any]:
+        """As many of them as may still be looked at."""
+        some = list(islice(parts, self._left))
+        self._left -= len(some)
+        return some
 
-    # -- what is said ----------------------------------------------------------------------------
-
-    def _said_for(self, schema: Schema, name: list[str], is_wanted: bool, depth: int) -> Any:
-        if "const" in schema:
-            return schema["const"]
-        if listed(schema, "enum"):
-            return next(self._enumerated(schema), _NOTHING)
-        return self._of_type(schema, name, is_wanted, depth)
-
-    def _of_type(self, schema: Schema, name: list[str], is_wanted: bool, depth: int) -> Any:
-        match type_of(schema):
-            case "string":
-                return self._string(schema, name, is_wanted)
+    def _said_for(self, schema: Schema, name: list[str], *, is_wanted: bool) -> Any:
+        if _list(schema.get("enum")):
+            values = self._some(schema["enum"])
+            return next((value for value in values if self._find(_words(value))), _NOTHING)
+        match _type(schema):
             case "integer" | "number":
                 return self._number(schema, name)
-            case "boolean":
-                return self._boolean(name)
-            case "array" if depth < _MAX_DEPTH:
-                return self._array(schema, name, is_wanted, depth + 1) or _NOTHING
-            case "object" if depth < _MAX_DEPTH:
-                return self.object(schema, depth + 1) or _NOTHING
+            case "boolean" if not self._said.isdisjoint(_NO | _YES) or self._find(name):
+                return self._said.isdisjoint(_NO)
+            case "string":
+                return self._string(name, is_wanted=is_wanted)
+            case "array" if _type(items := _dict(schema.get("items"))) != "array":
+                item = self._said_for(items, name, is_wanted=is_wanted)
+                return _NOTHING if item is _NOTHING else [item]
         return _NOTHING
 
-    def _enumerated(self, schema: Schema) -> Iterator[Any]:
-        for value in listed(schema, "enum")[:MAX_PROPERTIES]:
-            if self._find(split_name(str(value))) is not None:
-                yield value
-
-    def _boolean(self, name: list[str]) -> Any:
-        if not _NO.isdisjoint(self._said):
-            return False
-        is_said = self._find(name) is not None or not _YES.isdisjoint(self._said)
-        return True if is_said else _NOTHING
-
     def _number(self, schema: Schema, name: list[str]) -> Any:
-        fitting = [number for number in self._numbers if fits(schema, number.value)]
+        is_whole = _type(schema) == "integer"
+        fitting = [n for n in self._numbers if n.value.is_integer() or not is_whole]
         if not fitting:
             return _NOTHING
-        chosen = min(fitting, key=lambda number: self._distance(name, number))
+        start, end = self._find(name) or (0, 0)
+        chosen = min(fitting, key=lambda number: max(start - number.end, number.start - end))
         self._numbers.remove(chosen)
-        said = self._text[chosen.start : chosen.end]
         # What was used as a number is no text as well: "for 5 minutes".
-        self._phrases = [phrase for phrase in self._phrases if said not in phrase]
+        said = self._text[chosen.start : chosen.end]
+        self._phrases = [phrase for phrase in self._phrases if said not in phrase[1]]
         return int(chosen.value) if chosen.value.is_integer() else chosen.value
 
-    def _distance(self, name: list[str], number: Number) -> int:
-        """How many characters a number is away from its property's name, if that is said."""
-        named = [word for word in self._words if word.plain in name]
-        gaps = [max(word.start - number.end, number.start - word.end) for word in named]
-        return min(gaps, default=0)
+    def _string(self, name: list[str], *, is_wanted: bool) -> Any:
+        span = self._find(name)
+        if span is not None and (named := phrase_after(self._text, span[1])):
+            self._phrases = [phrase for phrase in self._phrases if phrase[1] != named]
+            return named
+        behind = [phrase for phrase in self._phrases if phrase[0] in name]
+        for phrase in behind or (self._phrases if is_wanted else ()):
+            self._phrases.remove(phrase)
+            return phrase[1]
+        return _NOTHING
 
-    def _string(self, schema: Schema, name: list[str], is_wanted: bool) -> Any:
-        value = self._named(name)
-        if value is None and is_wanted and self._phrases:
-            value = self._phrases[0]
-        if value is None:
-            return _NOTHING
-        if value in self._phrases:
-            self._phrases.remove(value)
-        return of_length(schema, value)
+    def _find(self, name: list[str]) -> tuple[int, int] | None:
+        """Where in the text these words stand, one behind the other."""
+        at = self._plain.find(f" {' '.join(name)} ") if name else -1
+        if at < 0:
+            return None
+        first = self._plain.count(" ", 0, at)
+        return self._words[first].start, self._words[first + len(name) - 1].end
 
-    def _named(self, name: list[str]) -> str | None:
-        """What follows the property's name, or a preposition in it."""
-        at = self._find(name)
-        if at is not None:
-            return phrase_from(self._text, self._words, at + len(name)) or None
-        for index, said in enumerate(self._said):
-            if said in name:
-                phrase = phrase_from(self._text, self._words, index + 1)
-                if phrase in self._phrases:
-                    return phrase
-        return None
 
-    def _array(self, schema: Schema, name: list[str], is_wanted: bool, depth: int) -> list[Any]:
-        items = resolved(schema.get("items"), self._root)
-        fewest, most = lengths(schema)
-        found = list(self._enumerated(items))[:most]
-        # Only what is used up comes to an end.
-        while len(found) < most and self._has_more(items):
-            value = self._said_for(items, name, is_wanted, depth)
-            if value is _NOTHING:
-                break
-            found.append(value)
-        missing = max(0, fewest - len(found)) if found else 0
-        return found + [self._made_up(items, depth) for _ in range(missing)]
+def _least(schema: Schema) -> Any:
+    """The first of an enumeration, or what is empty; of numbers 0."""
+    return (_list(schema.get("enum")) or [_LEAST.get(_type(schema), 0)])[0]
 
-    def _has_more(self, items: Schema) -> bool:
-        if "enum" in items or "const" in items:
-            return False
-        match type_of(items):
-            case "integer" | "number":
-                return bool(self._numbers)
-            case "string":
-                return bool(self._phrases)
-        return False
 
-    def _find(self, name: list[str]) -> int | None:
-        """Where these words stand, one behind the other."""
-        starts = range(len(self._said) - len(name) + 1) if name else ()
-        return next((at for at in starts if self._said[at : at + len(name)] == name), None)
+def _type(schema: Schema) -> str:
+    """The type; of several the first that is not null; a text where none is told."""
+    told = _list(schema.get("type")) or [schema.get("type")]
+    names = [name for name in told if isinstance(name, str)]
+    names.sort(key="null".__eq__)
+    return names[0] if names else ("object" if "properties" in schema else "string")
 
-    # -- what is not said ------------------------------------------------------------------------
 
-    def _made_up(self, schema: Schema, depth: int) -> Any:
-        """Something of the right type."""
-        if listed(schema, "enum"):
-            return schema["enum"][0]
-        match type_of(schema):
-            case "integer" | "number":
-                return least(schema)
-            case "boolean" | "null" as kind:
-                return False if kind == "boolean" else None
-            case "object":
-                return self.object(schema, depth + 1) if depth < _MAX_DEPTH else {}
-            case "array":
-                fewest = lengths(schema)[0] if depth < _MAX_DEPTH else 0
-                items = resolved(schema.get("items"), self._root)
-                return [self._made_up(items, depth + 1) for _ in range(fewest)]
-        return of_length(schema, self._remainder())
+def _is_text(schema: Schema) -> bool:
+    return _type(schema) == "string" and not _list(schema.get("enum"))
 
-    def _remainder(self) -> str:
-        """The sentence from its first to its last word that is not the function's own."""
-        kept = [word for word in self._words if word.plain not in self._own_words]
-        return self._text[kept[0].start : kept[-1].end] if kept else ""
+
+def _words(value: Any) -> list[str]:
+    return split_name(str(value)[:_MAX_NAME])
+
+
+def _dict(value: Any) -> Schema:
+    return value if isinstance(value, dict) else {}
+
+
+def _list(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else []

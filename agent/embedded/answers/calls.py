@@ -7,8 +7,8 @@ person said. A function of the session's `tools`, or of the response's own, is c
    with different arguments;
 2. or where all the telling words of its name do: `What is the weather in Paris?` asks for
    `get_weather`, `Set a timer for 5 minutes` for `setTimer`. Every word tells but get, fetch, find,
-   look, up, show, tell, give, read, check and current (all tell where there are no others). Capital
-   letters do not count, nor does the `s` of a plural.
+   look, lookup, up, show, tell, give, read, check and current (all tell where there are no others).
+   Capital letters do not count, nor does the `s` of a plural.
 
 Where the telling words of one function are all among those of another that is called too, only
 the other is: a question for the `weather forecast` calls `get_weather_forecast` and not
@@ -26,27 +26,24 @@ whatever was said. Tools of MCP servers are never called.
 
 import re
 from collections.abc import Iterator, Sequence
+from itertools import pairwise
 from typing import Final
 
 from attrs import frozen
 
 from agent.embedded.answers.arguments import arguments_for
-from agent.embedded.answers.sentences import (
-    json_objects,
-    quoted_spans,
-    split_name,
-    without,
-    words_of,
-)
+from agent.embedded.answers.sentences import bare, split_name, words_of
 from agent.protocol.tools import RealtimeFunctionTool, Tool, ToolChoice, ToolChoiceFunction
 
 MAX_CALLS: Final = 16
-"""Calls in one response."""
-MAX_READ: Final = 4_000
+"""Calls in one response; the same one twice counts twice."""
+MAX_READ: Final = 2_000
 """Characters of the words that are looked at."""
-_MAX_TOOLS: Final = 128
+MAX_TOOLS: Final = 128
+"""Tools that are looked at."""
+_TOKEN: Final = re.compile(r"[\w-]+")
 _NOT_TELLING: Final = frozenset(
-    split_name("get fetch find look up show tell give read check current")
+    split_name("get fetch find look lookup up show tell give read check current")
 )
 
 
@@ -80,7 +77,7 @@ class _Function:
         self.telling = self.words - _NOT_TELLING or self.words
 
     def call(self, text: str) -> Asked:
-        return Asked(self.name, arguments_for(self.parameters, text, self.words))
+        return Asked(self.name, arguments_for(self.parameters, text))
 
 
 def calls_for(text: str, tools: Sequence[Tool], choice: ToolChoice) -> tuple[Asked, ...]:
@@ -91,10 +88,11 @@ def calls_for(text: str, tools: Sequence[Tool], choice: ToolChoice) -> tuple[Ask
     """
     text, functions = text[:MAX_READ], _functions(tools)
     if isinstance(choice, ToolChoiceFunction):
-        return tuple(f.call(text) for f in functions if f.name == choice.name)[:1]
+        named = [function for function in functions if function.name == choice.name]
+        return tuple(function.call(text) for function in named[:1])
     if choice not in ("auto", "required") or not functions:
         return ()
-    asked = tuple(dict.fromkeys(_asked(text, functions)))[:MAX_CALLS]
+    asked = tuple(dict.fromkeys(_asked(text, functions)))
     if choice == "required" and not asked:
         said = {word.plain for word in words_of(text)}
         return (max(functions, key=lambda f: len(f.telling & said)).call(text),)
@@ -102,29 +100,29 @@ def calls_for(text: str, tools: Sequence[Tool], choice: ToolChoice) -> tuple[Ask
 
 
 def _functions(tools: Sequence[Tool]) -> list[_Function]:
-    declared = [t for t in tools[:_MAX_TOOLS] if isinstance(t, RealtimeFunctionTool) and t.name]
+    declared = [t for t in tools[:MAX_TOOLS] if isinstance(t, RealtimeFunctionTool) and t.name]
     return [_Function(tool) for tool in declared]
 
 
 def _asked(text: str, functions: list[_Function]) -> Iterator[Asked]:
-    mentions = _mentions(text, functions)
-    starts = [0, *(mention.at for mention in mentions[1:])]
-    ends = [*starts[1:], len(text)]
-    for mention, start, end in zip(mentions, starts, ends, strict=bool(mentions)):
+    mentions = _mentions(text, functions)[:MAX_CALLS]
+    bounds = [0, *(mention.at for mention in mentions[1:]), len(text)]
+    for mention, (start, end) in zip(mentions, pairwise(bounds), strict=False):
         yield mention.function.call(text[start:end])
 
 
 def _mentions(text: str, functions: list[_Function]) -> list[_Mention]:
-    bare = without(text, [*json_objects(text), *quoted_spans(text)])
-    named, spans = [], []
-    for function in functions:
-        pattern = rf"(?<![\w-]){re.escape(function.name)}(?![\w-])"
-        found = list(re.finditer(pattern, bare, re.IGNORECASE)) if len(function.words) > 1 else []
-        named += [_Mention(function, match.start()) for match in found]
-        spans += [match.span() for match in found]
+    # A name of one word is its own telling word.
+    by_name = {f.name.lower(): f for f in reversed(functions) if len(f.words) > 1}
+    named = []
     first: dict[str, int] = {}
-    for word in words_of(without(bare, spans)):
-        first.setdefault(word.plain, word.start)
+    for token in _TOKEN.finditer(bare(text)):
+        function = by_name.get(token.group().lower())
+        if function is not None:
+            named.append(_Mention(function, token.start()))
+            continue
+        for word in words_of(token.group()):
+            first.setdefault(word.plain, token.start() + word.start)
     told = [
         _Mention(function, max(first[word] for word in function.telling))
         for function in functions

@@ -19,7 +19,7 @@ from agent.embedded.history import Entry, History
 from agent.embedded.items import entry_of
 from agent.embedded.outbox import NewId
 from agent.embedded.settings import Json, input_format
-from agent.embedded.usage import Read
+from agent.embedded.usage import Read, prompt_tokens
 from agent.protocol.base import UNSET
 from agent.protocol.codec import from_json, to_json
 from agent.protocol.items import ResponseItemReference
@@ -70,7 +70,7 @@ class Planner:
             metadata=params.metadata or None,
             # The service was seen to say null for the first answer of a session.
             tells_previous=answers > 0,
-            read=self._reading(context),
+            read=self._reading(params, session, context),
             reasons=reasons,
         )
 
@@ -95,9 +95,15 @@ class Planner:
             raise Refusal("item_not_found", message, path)
         return entry
 
-    def _reading(self, context: History) -> Read:
-        read = Read(*context.tokens())
-        if context is not self._history:
+    def _reading(
+        self, params: RealtimeResponseCreateParams, session: Json, context: History
+    ) -> Read:
+        tools = to_json(params.tools) if _has_own_tools(params) else session["tools"]
+        prompt = prompt_tokens(params.instructions or session["instructions"], tools)
+        texts, audio = context.tokens()
+        read = Read(texts + prompt, audio)
+        if context is not self._history or params.instructions or _has_own_tools(params):
+            # It begins with something else: nothing of that is cached.
             return read
         self._read, before = read, self._read
         return read.after(before)
@@ -152,14 +158,17 @@ class Planner:
         return context.called(call_id) or self._history.called(call_id) or "The function"
 
 
+def _has_own_tools(params: RealtimeResponseCreateParams) -> bool:
+    return params.tools is not UNSET and params.tools is not None
+
+
 def _asked(params: RealtimeResponseCreateParams, session: Json, cue: Cue) -> tuple[Asked, ...]:
     """The calls that the words, the tools and the choice among them want."""
     declared = from_json(
         {"tools": session["tools"], "tool_choice": session["tool_choice"]},
         RealtimeSessionCreateRequest,
     )
-    has_own_tools = params.tools is not UNSET and params.tools is not None
-    tools: Sequence[Tool] = (params.tools if has_own_tools else declared.tools) or ()
+    tools: Sequence[Tool] = (params.tools if _has_own_tools(params) else declared.tools) or ()
     own_choice = params.tool_choice or None
     choice: ToolChoice = own_choice or declared.tool_choice or "auto"
     is_forced = own_choice not in (None, "auto")

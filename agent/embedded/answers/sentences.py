@@ -1,10 +1,11 @@
-"""A sentence taken apart: its words, its numbers, its quotations, and what follows a preposition.
+"""A sentence taken apart: its words, its numbers, and what is quoted or follows a preposition.
 
-It is as plain as that. Nothing here knows what a word means.
+It is as plain as that. Nothing here knows what a word means. Whatever is looked for, the text is
+gone through once: none of these patterns goes back.
 """
 
 import re
-from collections.abc import Collection, Iterator
+from collections.abc import Iterator
 from typing import Final
 
 import orjson
@@ -12,46 +13,36 @@ from attrs import frozen
 
 _WORD: Final = re.compile(r"[^\W_]+(?:['\u2019][^\W_]+)*")
 _HUMP: Final = re.compile(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])")
-_NUMBER: Final = re.compile(r"(?<![\w.])-?[0-9]{1,15}(?:\.[0-9]{1,15})?|(?<=-)[0-9]{1,15}")
-_QUOTATION: Final = re.compile(r'"([^"]+)"|“([^”]+)”')
-_BRACES: Final = re.compile(r'"(?:\\.|[^"\\])*"|[{}]')
-
-
-def _set(words: str) -> frozenset[str]:
-    return frozenset(words.split())
-
-
-_COUNT: Final = "zero one two three four five six seven eight nine ten eleven twelve"
-_NUMBERS: Final = {name: float(number) for number, name in enumerate(re.split(" ", _COUNT))}
-_PREPOSITIONS: Final = _set(
-    "in for to at from on about of with near into by as called named saying"
+_QUOTATION: Final = re.compile(r'"([^"]+)"|“([^“”]+)”')
+# A string that is not closed goes on to the end: otherwise each of its marks would be tried.
+_BRACES: Final = re.compile(r'"(?:\\.|[^"\\])*"?|[{}]', re.DOTALL)
+_COUNT: Final = "zero|one|two|three|four|five|six|seven|eight|nine|ten|eleven|twelve"
+_NUMBER: Final = re.compile(
+    rf"(?<![\w.])-?[0-9]{{1,15}}(?:\.[0-9]{{1,15}})?|(?<=-)[0-9]{{1,15}}|\b(?:{_COUNT})\b",
+    re.IGNORECASE,
 )
-_STOPS: Final = _PREPOSITIONS | _set(
-    "and or then but please because if when while now today tonight tomorrow"
+_PREPOSITIONS: Final = "in|for|to|at|from|on|about|of|with|near|into|by|as|called|named|saying"
+_STOPS: Final = (
+    f"{_PREPOSITIONS}|and|or|then|but|please|because|if|when|while|now|today|tonight|tomorrow"
 )
-_FILLERS: Final = _set("the a an my our your some is are equals")
-_JOINTS: Final = "-./:@&_"
-"""Between two words, without a space, they make one: 5:30, example.com."""
+_ARTICLES: Final = r"(?:\s+(?:the|an?|my|our|your|some|is|are|equals)(?=\s))*"
+_PREPOSITION: Final = re.compile(rf"(?<!\S)({_PREPOSITIONS})(?=\s){_ARTICLES}\s+", re.IGNORECASE)
+_AFTER_NAME: Final = re.compile(rf"[:=]?{_ARTICLES}\s*", re.IGNORECASE)
+_PHRASE_END: Final = re.compile(
+    rf'[.,;:!?](?=\s|$)|[()"“”]|\s(?:{_STOPS})(?=[\s.,;:!?]|$)', re.IGNORECASE
+)
 
 
 @frozen
 class Word:
-    """One word, and where it stands in the text."""
+    """One word, and where it stands in the text.
 
-    text: str
+    :ivar plain: as it is compared: in small letters, without `'s` or the `s` of a plural.
+    """
+
+    plain: str
     start: int
     end: int
-
-    @property
-    def plain(self) -> str:
-        """The word in small letters, without the `s` of a plural or the `'s` of a genitive."""
-        return plain(self.text)
-
-
-def plain(word: str) -> str:
-    """A word as it is compared with others."""
-    small = re.split(r"['\u2019]", word.lower())[0]
-    return small[:-1] if len(small) > 3 and small.endswith("s") and small[-2] != "s" else small
 
 
 @frozen
@@ -63,103 +54,73 @@ class Number:
     end: int
 
 
-def split_name(name: str) -> list[str]:
-    """The words of a name in snake_case, camelCase or plain, as they are compared with others."""
-    return [plain(word.text) for word in words_of(_HUMP.sub(" ", name))]
-
-
 def words_of(text: str) -> list[Word]:
     """The words; `get_weather` is two."""
-    return [Word(found.group(), found.start(), found.end()) for found in _WORD.finditer(text)]
+    return [Word(_plain(m.group()), m.start(), m.end()) for m in _WORD.finditer(text)]
 
 
-def quotations(text: str) -> list[str]:
-    """What stands in double quotation marks."""
-    return [found.group(1) or found.group(2) for found in _QUOTATION.finditer(text)]
-
-
-def quoted_spans(text: str) -> list[tuple[int, int]]:
-    """Where the quotations stand."""
-    return [found.span() for found in _QUOTATION.finditer(text)]
+def split_name(name: str) -> list[str]:
+    """The words of a name in snake_case, camelCase or plain, as they are compared with others."""
+    return [word.plain for word in words_of(_HUMP.sub(" ", name))]
 
 
 def numbers(text: str) -> list[Number]:
     """The numbers in digits, and those up to twelve in letters."""
-    digits = [Number(float(m.group()), m.start(), m.end()) for m in _NUMBER.finditer(text)]
-    letters = [
-        Number(_NUMBERS[word.plain], word.start, word.end)
-        for word in words_of(text)
-        if word.plain in _NUMBERS
-    ]
-    return sorted(digits + letters, key=lambda number: number.start)
+    return [Number(_value(m.group()), m.start(), m.end()) for m in _NUMBER.finditer(text)]
+
+
+def phrases(text: str) -> list[tuple[str, str]]:
+    """Each quotation, behind no preposition, and then what follows each preposition."""
+    quoted = [("", m.group(1) or m.group(2)) for m in _QUOTATION.finditer(text)]
+    found = [(m.group(1).lower(), _phrase(text, m.end())) for m in _PREPOSITION.finditer(text)]
+    return quoted + [(preposition, phrase) for preposition, phrase in found if phrase]
+
+
+def phrase_after(text: str, name_end: int) -> str:
+    """What follows a name that ends there: up to a comma, a conjunction or a preposition."""
+    gap = _AFTER_NAME.match(text, name_end)
+    return _phrase(text, name_end if gap is None else gap.end())
 
 
 def json_objects(text: str) -> Iterator[tuple[int, int]]:
-    """Where the JSON objects stand that the text has in it: start and end of each."""
-    at = text.find("{")
-    while at >= 0:
-        end = _closing(text, at)
-        if end is not None and _is_json(text[at:end]):
-            yield at, end
-        at = text.find("{", at + 1 if end is None else end)
+    """Where the JSON objects stand in the text; a brace that is never closed hides what follows."""
+    depth, start = 0, text.find("{")
+    while start >= 0:
+        for brace in _BRACES.finditer(text, start):
+            depth += {"{": 1, "}": -1}.get(brace.group(), 0)
+            if depth == 0:
+                break
+        else:
+            return
+        if _is_json(text[start : brace.end()]):
+            yield start, brace.end()
+        start = text.find("{", brace.end())
 
 
-def without(text: str, spans: Collection[tuple[int, int]]) -> str:
-    """The text with spaces in place of these parts."""
-    for start, end in spans:
-        text = text[:start] + " " * (end - start) + text[end:]
-    return text
+def bare(text: str) -> str:
+    """The text with spaces in place of its JSON objects and quotations."""
+    parts, at = [], 0
+    for start, end in json_objects(text):
+        parts += [text[at:start], " " * (end - start)]
+        at = end
+    return _QUOTATION.sub(lambda m: " " * len(m.group()), "".join(parts) + text[at:])
 
 
-def phrases(text: str) -> list[str]:
-    """What follows each preposition, up to the next one, a conjunction or a comma."""
-    words = words_of(text)
-    found = [
-        phrase_from(text, words, index + 1)
-        for index, word in enumerate(words)
-        if word.plain in _PREPOSITIONS and _touches(text, words, index)
-    ]
-    return [phrase for phrase in found if phrase]
+def _plain(word: str) -> str:
+    small = re.split(r"['\u2019]", word.lower())[0]
+    return small[:-1] if len(small) > 3 and small.endswith("s") and small[-2] != "s" else small
 
 
-def phrase_from(text: str, words: list[Word], index: int) -> str:
-    """The phrase that begins with the word of this index, without an article before it."""
-    while index < len(words) and words[index].plain in _FILLERS:
-        index += 1
-    last = index
-    while last < len(words) and words[last].plain not in _STOPS:
-        last += 1
-        # A part of a longer word stops nothing: Stoke-on-Trent.
-        while _is_joined(text, words, last):
-            last += 1
-        if not _touches(text, words, last - 1):
-            break
-    return text[words[index].start : words[last - 1].end] if last > index else ""
+def _value(number: str) -> float:
+    count = _COUNT.split("|")
+    small = number.lower()
+    return float(count.index(small) if small in count else small)
 
 
-def _is_joined(text: str, words: list[Word], index: int) -> bool:
-    """The word of this index makes one with the word before it."""
-    if index >= len(words):
-        return False
-    gap = text[words[index - 1].end : words[index].start]
-    return len(gap) == 1 and gap in _JOINTS
-
-
-def _touches(text: str, words: list[Word], index: int) -> bool:
-    """The word of this index goes on into the next one."""
-    if index + 1 >= len(words):
-        return False
-    gap = text[words[index].end : words[index + 1].start]
-    return gap.isspace() or _is_joined(text, words, index + 1)
-
-
-def _closing(text: str, start: int) -> int | None:
-    depth = 0
-    for found in _BRACES.finditer(text, start):
-        depth += {"{": 1, "}": -1}.get(found.group(), 0)
-        if depth == 0:
-            return found.end()
-    return None
+def _phrase(text: str, start: int) -> str:
+    # From the space ahead of it on: the phrase may be empty.
+    end = _PHRASE_END.search(text, start - 1)
+    return text[start : len(text) if end is None else end.start()].strip(" \t\r\n.,;:!?")
 
 
 def _is_json(text: str) -> bool:

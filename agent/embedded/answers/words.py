@@ -7,11 +7,11 @@ What the instructions of a response ask it to say, it says: `Say exactly: "TEXT"
 with `Then say exactly: "MORE"`, each text is an item of the response, with audio of its own.
 """
 
-import json
 import re
 from collections.abc import Callable
 from typing import Final, TypeAlias
 
+import orjson
 from attrs import frozen
 
 MAX_QUOTED: Final = 300
@@ -142,9 +142,9 @@ def pieces(text: str) -> list[str]:
 
 def _unescaped(text: str) -> str:
     try:
-        return str(json.loads(f'"{text}"', strict=False))[:MAX_WORDS]
-    except ValueError:
-        # Not escaped: as it stands, quotation marks and all.
+        return str(orjson.loads(f'"{text}"'))[:MAX_WORDS]
+    except orjson.JSONDecodeError:
+        # Not escaped, or half a character: as it stands, quotation marks and all.
         return text[:MAX_WORDS]
 
 

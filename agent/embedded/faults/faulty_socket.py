@@ -5,8 +5,8 @@ from typing import assert_never
 
 import trio
 
+from agent.embedded.faults.effects import CloseSocket, Drop
 from agent.embedded.faults.line import FaultLine, Frame
-from agent.embedded.faults.plan import CloseSocket, Drop
 from agent.embedded.wire.model_socket import ModelSocket, SocketClosed
 
 

@@ -13,16 +13,14 @@ from typing import Any, Final, TypeAlias
 import orjson
 from attrs import define, frozen
 
-from agent.embedded.faults.nonsense import nonsense
-from agent.embedded.faults.plan import (
-    ANY,
+from agent.embedded.faults.effects import NONSENSE as KINDS
+from agent.embedded.faults.effects import (
     CloseSocket,
     Delay,
     Drop,
     Duplicate,
     Effect,
-    Fault,
-    FaultPlan,
+    Fail,
     Late,
     Lose,
     Malformed,
@@ -30,7 +28,9 @@ from agent.embedded.faults.plan import (
     SendError,
     Stall,
 )
-from agent.embedded.faults.plan import NONSENSE as KINDS
+from agent.embedded.faults.failing import CAN_FAIL, error_event, failed
+from agent.embedded.faults.nonsense import nonsense
+from agent.embedded.faults.plan import ANY, Fault, FaultPlan
 from agent.embedded.outbox import NewId
 
 MAX_WAITING_BYTES: Final = 16 * 2**20
@@ -87,6 +87,7 @@ class FaultLine:
             reverse=True,
         )
         self._for_next: list[OnMessage] = []
+        self._failure: Fail | None = None
         self._waiting: list[_Waiting] = []
         self._waiting_bytes = 0
         self._count = 0
@@ -122,6 +123,8 @@ class FaultLine:
                     effects.append(effect)
                 else:
                     self._act(effect, now)
+        if self._failure is not None and type_ in CAN_FAIL:
+            message, self._failure = failed(self._failure, message), None
         for piece in self._changed([message], effects, now):
             self._put(piece, now)
 
@@ -165,7 +168,10 @@ class FaultLine:
             case Drop() | CloseSocket():
                 self._ending = self._ending or effect
             case SendError():
-                self._put(self._error(effect, answers), now)
+                error_id = effect.event_id or answers
+                self._put(error_event(effect, self._new_id("event_"), error_id), now)
+            case Fail():
+                self._failure = effect
             case Duplicate() | Late() | Malformed() | Lose():
                 self._for_next.append(effect)
 
@@ -192,17 +198,6 @@ class FaultLine:
         if effect.text is not None:
             return effect.text
         return nonsense(effect.kind or self._chance.choice(KINDS), message, self._chance)
-
-    def _error(self, effect: SendError, answers: str | None) -> str:
-        error = {
-            "type": effect.type,
-            "code": effect.code,
-            "message": effect.message,
-            "param": effect.param,
-            "event_id": effect.event_id or answers,
-        }
-        event = {"type": "error", "event_id": self._new_id("event_"), "error": error}
-        return orjson.dumps(event).decode()
 
     def _stall(self, until: float) -> None:
         self._held_until = max(self._held_until, until)

@@ -20,40 +20,31 @@ session began. `nth` counts from 1, and is 1 where it is absent; null means each
 What a fault does, it does just before the event that set it off. Effects on a message (duplicate,
 late, lose, malformed) are had by the event that set them off where that is one of the server's,
 and by the next one that the server sends otherwise; an event of the client's can only be lost.
+`fail` waits for an event that can tell of a failure: `response.done`, which becomes that of a
+failed response, or a completed transcription, in whose place comes a failed one. What came before
+it of the response came all the same: of a quota that is used up a client learns late.
 Several faults that are set off together act in the order of the plan.
 
 Nothing here is random but by the plan's own seed: the same session meets the same faults.
 """
 
 from pathlib import Path
-from typing import Any, Final, TypeAlias
+from typing import Any, Final
 
 import orjson
 from attrs import field, frozen
 from cattrs import Converter
 from cattrs.errors import BaseValidationError
 
-from agent.checks import BadField, check, in_range, one_of
+from agent.checks import BadField, check, in_range
+from agent.embedded.faults.effects import EFFECTS, MAX_SECONDS, Effect
 from agent.embedded.files import read_file
 from agent.errors import ConfigError
 from agent.strict import exactly, faults, strict_converter
 
 ANY: Final = "*"
 """The event type that stands for all of them."""
-MAX_SECONDS: Final = 3600
-"""The longest session, and so the longest wait."""
 MAX_FAULTS: Final = 1000
-MAX_COPIES: Final = 100
-NONSENSE: Final = ("truncated", "not_json", "wrong_types", "nested", "binary")
-
-_RESERVED_CODES: Final = frozenset({1004, 1005, 1006})
-
-_seconds = in_range(0, MAX_SECONDS)
-_close_code = check(
-    lambda value: (1000 <= value <= 1014 and value not in _RESERVED_CODES) or 3000 <= value <= 4999,
-    "must be a code that a close frame may carry: 1000 to 1014 but 1004 to 1006, or 3000 to 4999",
-)
-_close_reason = check(lambda value: len(value.encode()) <= 123, "must be 123 bytes or less")
 
 
 @frozen(kw_only=True)
@@ -68,107 +59,12 @@ class Trigger:
 
     sent: str | None = None
     received: str | None = None
-    seconds: float | None = field(default=None, validator=_seconds)
+    seconds: float | None = field(default=None, validator=in_range(0, MAX_SECONDS))
     nth: int | None = field(default=1, validator=in_range(1))
 
     def __attrs_post_init__(self) -> None:
         if [self.sent, self.received, self.seconds].count(None) != 2:
             raise BadField("", "must have exactly one of sent, received, seconds")
-
-
-@frozen
-class Delay:
-    """From now on every message leaves `seconds` after its time, in order; 0 ends that."""
-
-    seconds: float = field(validator=_seconds)
-
-
-@frozen
-class Stall:
-    """Nothing is sent for `seconds`, or for ever (None); the socket stays open.
-
-    What a stall that ends has held back goes out at once then.
-    """
-
-    seconds: float | None = field(default=None, validator=_seconds)
-
-
-@frozen
-class Drop:
-    """The connection is cut without a close frame."""
-
-
-@frozen
-class CloseSocket:
-    """The server closes the WebSocket."""
-
-    code: int = field(default=1011, validator=_close_code)
-    reason: str = field(default="", validator=_close_reason)
-
-
-@frozen
-class Duplicate:
-    """The message is sent again, `copies` times, at once."""
-
-    copies: int = field(default=1, validator=in_range(1, MAX_COPIES))
-
-
-@frozen
-class Late:
-    """The message is sent `seconds` later, out of order; `again`: now as well."""
-
-    seconds: float = field(validator=_seconds)
-    again: bool = False
-
-
-@frozen
-class Malformed:
-    """Nonsense in the place of the message, or before it.
-
-    :ivar kind: of what kind it is made up; None: the seed decides.
-    :ivar text: the nonsense itself, in place of made up one.
-    :ivar instead: whether the message itself is lost.
-    """
-
-    kind: str | None = field(default=None, validator=one_of(*NONSENSE))
-    text: str | None = None
-    instead: bool = True
-
-    def __attrs_post_init__(self) -> None:
-        if self.kind is not None and self.text is not None:
-            raise BadField("kind", "must not stand beside text")
-
-
-@frozen(kw_only=True)
-class SendError:
-    """An `error` event; without an `event_id` it answers the client's event that set it off."""
-
-    type: str = "server_error"
-    code: str | None = None
-    message: str = "The server had an error while processing your request. Sorry about that!"
-    param: str | None = None
-    event_id: str | None = None
-
-
-@frozen
-class Lose:
-    """The message does not arrive."""
-
-
-OnMessage: TypeAlias = Duplicate | Late | Malformed | Lose
-Effect: TypeAlias = OnMessage | Delay | Stall | Drop | CloseSocket | SendError
-
-_EFFECTS: Final[dict[str, type]] = {
-    "delay": Delay,
-    "stall": Stall,
-    "drop": Drop,
-    "close": CloseSocket,
-    "duplicate": Duplicate,
-    "late": Late,
-    "malformed": Malformed,
-    "error": SendError,
-    "lose": Lose,
-}
 
 
 @frozen
@@ -234,10 +130,10 @@ def _make_converter() -> Converter:
 
     def effect(value: Any, _: Any) -> Any:
         kind = _object(value).get("effect")
-        if not isinstance(kind, str) or kind not in _EFFECTS:
-            raise BadField("effect", f"must be one of {', '.join(_EFFECTS)}")
+        if not isinstance(kind, str) or kind not in EFFECTS:
+            raise BadField("effect", f"must be one of {', '.join(EFFECTS)}")
         rest = {name: item for name, item in value.items() if name != "effect"}
-        return converter.structure(rest, _EFFECTS[kind])
+        return converter.structure(rest, EFFECTS[kind])
 
     def all_faults(value: Any, _: Any) -> tuple[Fault, ...]:
         # As a list, because cattrs then tells at which place in it a fault is.
@@ -247,7 +143,7 @@ def _make_converter() -> Converter:
         structure = converter.gen_structure_attrs_fromdict(cls)
         return lambda value, wanted: structure(_object(value), wanted)
 
-    classes = {FaultPlan, Fault, Trigger, *_EFFECTS.values()}
+    classes = {FaultPlan, Fault, Trigger, *EFFECTS.values()}
     converter.register_structure_hook_factory(lambda cls: cls in classes, objects_only)
     converter.register_structure_hook_func(lambda cls: cls == Effect, effect)
     converter.register_structure_hook_func(lambda cls: cls == tuple[Fault, ...], all_faults)

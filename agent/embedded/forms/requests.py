@@ -21,11 +21,11 @@ from agent.embedded.forms.checks import (
     tagged,
     text,
 )
+from agent.embedded.forms.prompt import PROMPT
 from agent.embedded.forms.refusals import Refusal
 from agent.embedded.forms.session_form import (
     FORMAT,
     OUTPUT_LIMIT,
-    PROMPT,
     REASONING,
     TOOL_CHOICE,
     TOOLS,
@@ -148,7 +148,7 @@ def _event(known: dict[str, Check] | None = None, required: tuple[str, ...] = ()
 
 
 EVENTS: Final[dict[str, Check]] = {
-    # What a session may be depends on its kind: see settings.py.
+    # What a session may be depends on its kind: see updates.py.
     "session.update": _event({"session": anything}, ("session",)),
     "input_audio_buffer.append": _event({"audio": audio}, ("audio",)),
     "input_audio_buffer.commit": _event(),
@@ -167,6 +167,7 @@ EVENTS: Final[dict[str, Check]] = {
     "session.close": _event(),
 }
 """Each event's form, by its type; the types are what the service calls the supported values. Its
-own list has `session.close`, which is in no document, and not `output_audio_buffer.clear`."""
+own list, as captured, has twelve: these, with `session.close`, which is in no document, and without
+`output_audio_buffer.clear`, and one more whose name is not known."""
 
 CLIENT_EVENT: Final = tagged("type", EVENTS)

@@ -1,6 +1,6 @@
 """The form of a session as clients give it: every field of the official types, and no other.
 
-Checks that need to know the session as it is (may this still be changed?) are in settings.py.
+Checks that need to know the session as it is (may this still be changed?) are in updates.py.
 """
 
 from typing import Any, Final
@@ -23,10 +23,9 @@ from agent.embedded.forms.checks import (
     tagged,
     text,
 )
+from agent.embedded.forms.prompt import PROMPT
 from agent.embedded.forms.refusals import Refusal
-from agent.embedded.history import CONTEXT_TOKENS
 
-MAX_OUTPUT_TOKENS: Final = 4096
 MAX_TOOL_NAME: Final = 64
 
 _VOICES: Final = (
@@ -167,15 +166,8 @@ TOOL_CHOICE: Final = either(
 
 # -- the model -----------------------------------------------------------------------------------
 
-OUTPUT_LIMIT: Final = either(str, one_of("inf"), integer(1, MAX_OUTPUT_TOKENS))
-PROMPT: Final = fields(
-    {
-        "id": text(),
-        "version": nullable(text()),
-        "variables": nullable(mapping(anything)),
-    },
-    required=("id",),
-)
+# The most of this, and of what comes after the instructions, is the model's: see updates.py.
+OUTPUT_LIMIT: Final = either(str, one_of("inf"), integer(1))
 REASONING: Final = fields({"effort": nullable(one_of("minimal", "low", "medium", "high", "xhigh"))})
 _TRACING: Final = fields(
     {
@@ -191,9 +183,7 @@ _TRUNCATION: Final = tagged(
             {
                 "type": text(),
                 "retention_ratio": decimal(0, 1),
-                "token_limits": nullable(
-                    fields({"post_instructions": nullable(integer(0, CONTEXT_TOKENS))})
-                ),
+                "token_limits": nullable(fields({"post_instructions": nullable(integer(0))})),
             },
             required=("retention_ratio",),
         )

@@ -12,12 +12,15 @@ from agent.protocol.server_events import (
     InputAudioBufferClearedEvent,
     InputAudioBufferCommittedEvent,
     InputAudioBufferSpeechStartedEvent,
+    InputAudioBufferSpeechStoppedEvent,
     InputAudioBufferTimeoutTriggered,
     RealtimeServerEvent,
     ResponseAudioDeltaEvent,
     ResponseCreatedEvent,
     ResponseDoneEvent,
+    SessionUpdatedEvent,
 )
+from agent.protocol.session import Session
 
 
 class IdleTimer:
@@ -55,7 +58,12 @@ class IdleTimer:
             case InputAudioBufferSpeechStartedEvent():
                 self._is_speech = True
                 self._stop()
-            case InputAudioBufferCommittedEvent() | InputAudioBufferClearedEvent():
+            case InputAudioBufferSpeechStoppedEvent() | InputAudioBufferCommittedEvent():
+                self._is_speech = False
+            case InputAudioBufferClearedEvent():
+                self._is_speech = False
+            case SessionUpdatedEvent(session=session) if not _has_detection(session):
+                # Without detection no end of speech is ever told: what has begun is forgotten.
                 self._is_speech = False
             case InputAudioBufferTimeoutTriggered():
                 self._stop()
@@ -73,3 +81,8 @@ class IdleTimer:
 
     def _stop(self) -> None:
         self._begins = self._began_at = None
+
+
+def _has_detection(session: Session) -> bool:
+    listening = session.audio.input if session.audio else None
+    return bool(listening and listening.turn_detection)

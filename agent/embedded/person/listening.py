@@ -11,6 +11,7 @@ from agent.embedded.answers.words import Understanding, pieces, transcript
 from agent.embedded.formats import IncomingAudio, check_samples, encoded
 from agent.embedded.forms.refusals import Refusal
 from agent.embedded.history import Entry, History, text_tokens
+from agent.embedded.items import check_room
 from agent.embedded.kept import KeptItems
 from agent.embedded.outbox import NewId, Outbox
 from agent.embedded.person.hearing import Hearing, Turn, TurnBegan, TurnEnded
@@ -106,7 +107,10 @@ class Listening:
         return self._hearing.append(pcm) if pcm else []
 
     def announce(self, turn: Turn, session: Json, now: float) -> None:
-        """Tell the client of a turn; one that has ended becomes an item."""
+        """Tell the client of a turn; one that has ended becomes an item.
+
+        :raises Refusal: there is no room for it, and it is lost.
+        """
         if self._item_id is None:
             self._item_id = self._new_id("item_")
         if isinstance(turn, TurnBegan):
@@ -124,7 +128,7 @@ class Listening:
     def commit(self, session: Json, now: float) -> None:
         """Make an item of what is in the buffer.
 
-        :raises Refusal: that is too little.
+        :raises Refusal: that is too little, or there is no room for it; it stays in the buffer.
         """
         size = self._hearing.buffered_bytes
         if size < ms_to_bytes(MIN_COMMIT_MS):
@@ -134,6 +138,7 @@ class Listening:
                 f"{size * 1000 / BYTES_PER_SECOND:.2f}ms of audio."
             )
             raise Refusal("input_audio_buffer_commit_empty", message)
+        check_room(self._history)
         self._commit(self._hearing.take(), session, now)
 
     def clear(self) -> None:
@@ -146,6 +151,7 @@ class Listening:
         """Tell that nobody spoke, and make an item of the silence.
 
         :param since: where it began, in samples of the session.
+        :raises Refusal: there is no room for the item.
         """
         self._item_id = self._new_id("item_")
         triggered = InputAudioBufferTimeoutTriggered(
@@ -167,6 +173,7 @@ class Listening:
     ) -> None:
         item_id = self._item_id or self._new_id("item_")
         self._item_id = None
+        check_room(self._history)
         self.last_turn = turn.pcm
         entry = Entry(
             id=item_id,

@@ -71,7 +71,6 @@ class SileroProbability:
     def reset(self) -> None:
         """Forget what was heard."""
         self._detector.reset()
-        self._quiet_blocks = 0
 
 
 @frozen

@@ -4,7 +4,7 @@ import binascii
 import hmac
 from collections.abc import Mapping
 from typing import Final
-from urllib.parse import parse_qs, urlsplit
+from urllib.parse import parse_qs
 
 from attrs import field, frozen
 
@@ -59,7 +59,7 @@ def applicant(target: str, headers: Mapping[str, str]) -> Applicant:
     :param target: its path and query.
     :param headers: by their names in lower case.
     """
-    query = parse_qs(urlsplit(target).query)
+    query = parse_qs(target.partition("?")[2])
     offered = [name.strip() for name in headers.get("sec-websocket-protocol", "").split(",")]
     return Applicant(
         model=query.get("model", [None])[0],
@@ -111,18 +111,21 @@ def _key(headers: Mapping[str, str], offered: list[str]) -> str | None:
         return headers["api-key"]
     if "authorization" in headers:
         scheme, _, token = headers["authorization"].partition(" ")
-        return _password(token) if scheme.lower() == "basic" else token.strip()
+        return _of_basic(token) if scheme.lower() == "basic" else token.strip()
     found = [name for name in offered if name.startswith(_BROWSERS_KEY)]
     return found[0].removeprefix(_BROWSERS_KEY) if found else None
 
 
-def _password(token: str) -> str:
-    """The password of basic authentication; what can't be read is as wrong as any other."""
+def _of_basic(token: str) -> str:
+    """The key in basic authentication; what can't be read is as wrong as any other.
+
+    It is the password of a user without a name, or `user:password` as a whole.
+    """
     try:
         user_and_password = binascii.a2b_base64(token.strip()).decode()
     except ValueError:  # binascii.Error, or no UTF-8
         return ""
-    return user_and_password.partition(":")[2]
+    return user_and_password.removeprefix(":")
 
 
 def _rejection(code: str | None, message: str, close_code: int, event_id: str) -> Rejection:

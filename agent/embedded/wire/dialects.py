@@ -3,11 +3,10 @@
 from collections.abc import Callable
 from typing import Final
 
-import orjson
 from attrs import frozen
 
 from agent.protocol.beta import client_event_from_beta, encode_server_event
-from agent.protocol.codec import encode
+from agent.protocol.codec import ProtocolError, dump, encode, json_object
 from agent.protocol.server_events import RealtimeServerEvent
 
 
@@ -26,18 +25,19 @@ class Dialect:
 
 
 def _beta_to_ga(message: str | bytes) -> str | bytes:
-    try:
-        value = None if isinstance(message, bytes) else orjson.loads(message)
-    except orjson.JSONDecodeError:
+    if isinstance(message, bytes):
         return message
-    if not isinstance(value, dict):
+    try:
+        value = json_object(message)
+    except ProtocolError:
+        # Refused where it is read again, in the words of that place.
         return message
     event = client_event_from_beta(value)
     for name in ("session", "response"):
         if isinstance(event.get(name), dict):
             # GA refuses an update for it; in beta nearly every client sends one.
             event[name].pop("temperature", None)
-    return orjson.dumps(event).decode()
+    return message if event is value else dump(event)
 
 
 GA: Final = Dialect(

@@ -1,9 +1,11 @@
 """The request with which a client asks for a WebSocket, and plain HTTP's answers to other ones.
 
 The WebSocket library would answer everything that is no such request with a bare 400, or not at
-all. So the request is read here first; a good one is then handed on with every byte of it.
+all, and fails at some. So the request is read here; of a good one the library gets only what it
+needs.
 """
 
+import re
 from http import HTTPStatus
 from typing import Final
 
@@ -14,11 +16,10 @@ from attrs import frozen
 
 MAX_REQUEST: Final = 16 * 1024
 """Bytes of a request's head."""
-HANDSHAKE_SECONDS: Final = 10.0
-"""From the connection to the end of the request."""
 _LINGER_SECONDS: Final = 1.0
 _READ_BYTES: Final = 64 * 1024
-_VERSION: Final = b"13"
+_VERSION: Final = "13"
+_ABSOLUTE: Final = re.compile(r"(?:https?|wss?)://[^/?]*", re.IGNORECASE)
 
 
 @frozen
@@ -26,14 +27,14 @@ class Request:
     """A request's head.
 
     :ivar target: path and query.
-    :ivar headers: by their names in lower case; of several of one name the last.
-    :ivar raw: all that came of the connection so far.
+    :ivar headers: by their names in lower case; several of one name are joined by commas.
+    :ivar rest: what came behind the head.
     """
 
     method: str
     target: str
     headers: dict[str, str]
-    raw: bytes
+    rest: bytes
 
     @property
     def path(self) -> str:
@@ -47,7 +48,17 @@ class Request:
             self.method == "GET"
             and self.headers.get("upgrade", "").lower() == "websocket"
             and "upgrade" in self.headers.get("connection", "").lower()
+            and self.headers.get("sec-websocket-version") == _VERSION
+            and "sec-websocket-key" in self.headers
         )
+
+    @property
+    def for_the_library(self) -> bytes:
+        """The request for a WebSocket again, with nothing in it that the library stumbles on."""
+        wanted = ("sec-websocket-key", "sec-websocket-version", "sec-websocket-protocol")
+        kept = [f"{name}: {self.headers[name]}" for name in wanted if name in self.headers]
+        lines = ("GET / HTTP/1.1", "Host: model", "Connection: Upgrade", "Upgrade: websocket")
+        return "\r\n".join((*lines, *kept, "", "")).encode("ascii")
 
 
 @frozen
@@ -66,13 +77,13 @@ def not_found(request: Request) -> Answer:
 
 UPGRADE_REQUIRED: Final = Answer(
     426,
-    "This is a WebSocket endpoint: ask for an upgrade to websocket, version 13.",
-    (("Upgrade", "websocket"), ("Sec-WebSocket-Version", _VERSION.decode())),
+    "This is a WebSocket endpoint: ask for an upgrade to websocket, version 13, with a key.",
+    (("Upgrade", "websocket"), ("Sec-WebSocket-Version", _VERSION)),
 )
 BUSY: Final = Answer(
     503, "As many sessions as may be are open. Try again later.", (("Retry-After", "1"),)
 )
-_BAD_REQUEST: Final = Answer(400, "This is not an HTTP request.")
+_NOT_ASCII: Final = Answer(400, "The request's headers must be ASCII.")
 _TOO_LONG: Final = Answer(431, f"The request's headers are longer than {MAX_REQUEST} bytes.")
 
 
@@ -82,22 +93,27 @@ async def read_request(stream: trio.abc.Stream) -> Request | None:
     Bounded by the caller's deadline.
     """
     connection = h11.Connection(h11.SERVER, max_incomplete_event_size=MAX_REQUEST)
-    raw = b""
     try:
-        while True:
-            data = bytes(await stream.receive_some(_READ_BYTES))
-            if not data:
-                return None
-            raw += data
-            connection.receive_data(data)
-            event = connection.next_event()
-            if isinstance(event, h11.Request):
-                return _request(event, raw)
+        event = await _next_event(stream, connection)
     except h11.RemoteProtocolError as error:
-        await answer(stream, _TOO_LONG if error.error_status_hint == 431 else _BAD_REQUEST)
+        await answer(stream, _TOO_LONG if error.error_status_hint == 431 else _bad_request(error))
+        return None
     except (trio.BrokenResourceError, trio.ClosedResourceError):
-        pass
-    return None
+        return None
+    if not isinstance(event, h11.Request):
+        return None
+    if not all(value.isascii() for _, value in event.headers):
+        await answer(stream, _NOT_ASCII)
+        return None
+    return _request(event, connection.trailing_data[0])
+
+
+async def _next_event(stream: trio.abc.Stream, connection: h11.Connection) -> object:
+    while True:
+        connection.receive_data(bytes(await stream.receive_some(_READ_BYTES)))
+        event = connection.next_event()
+        if event is not h11.NEED_DATA:
+            return event
 
 
 async def answer(stream: trio.abc.Stream, given: Answer, method: str = "GET") -> None:
@@ -131,38 +147,27 @@ async def answer(stream: trio.abc.Stream, given: Answer, method: str = "GET") ->
         return
 
 
-class Replayed(trio.abc.Stream):
-    """A stream from whose beginning something has been read already."""
-
-    def __init__(self, raw: bytes, stream: trio.abc.Stream) -> None:
-        self._raw, self._stream = raw, stream
-
-    async def receive_some(self, max_bytes: int | None = None) -> bytes | bytearray:
-        """What has been read, then the rest."""
-        if not self._raw:
-            return await self._stream.receive_some(max_bytes)
-        await trio.lowlevel.checkpoint()
-        data, self._raw = self._raw[:max_bytes], self._raw[max_bytes:] if max_bytes else b""
-        return data
-
-    async def send_all(self, data: bytes | bytearray | memoryview) -> None:
-        """As the stream does."""
-        await self._stream.send_all(data)
-
-    async def wait_send_all_might_not_block(self) -> None:
-        """As the stream does."""
-        await self._stream.wait_send_all_might_not_block()
-
-    async def aclose(self) -> None:
-        """Close the stream."""
-        await self._stream.aclose()
-
-
-def _request(event: h11.Request, raw: bytes) -> Request:
-    headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in event.headers}
+def _request(event: h11.Request, rest: bytes) -> Request:
+    headers: dict[str, str] = {}
+    for name, value in event.headers:
+        key, text = name.decode("ascii"), value.decode("ascii")
+        headers[key] = f"{headers[key]}, {text}" if key in headers else text
     return Request(
-        method=event.method.decode("latin-1"),
-        target=event.target.decode("latin-1"),
+        method=event.method.decode("ascii"),
+        target=_origin_form(event.target.decode("latin-1")),
         headers=headers,
-        raw=raw,
+        rest=rest,
     )
+
+
+def _origin_form(target: str) -> str:
+    """A target without the scheme and the host with which proxies send it (RFC 9112, 3.2.2)."""
+    found = _ABSOLUTE.match(target)
+    if found is None:
+        return target
+    rest = target[found.end() :]
+    return rest if rest.startswith("/") else f"/{rest}"
+
+
+def _bad_request(error: h11.RemoteProtocolError) -> Answer:
+    return Answer(400, f"This is no HTTP request that can be understood: {error}.")

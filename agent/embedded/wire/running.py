@@ -19,6 +19,8 @@ from agent.embedded.wire.model_socket import ModelSocket, SocketClosed
 
 MAX_VOICES: Final = 2
 """Voices at a time in one session; more of them wait."""
+GRACE_SECONDS: Final = 5.0
+"""After the session's time, for its last words; the client that does not take them is cut."""
 
 
 @define
@@ -58,7 +60,8 @@ _News: TypeAlias = _Received | _Voiced | _Voiceless | _Gone
 class Session:
     """Both `read` and `run` must run, in the nursery that is given.
 
-    :ivar summary: of what was so far.
+    :param summary: is kept up to date.
+    :param ends_at: when the session's time is over, in seconds on Trio's clock.
     """
 
     def __init__(
@@ -68,8 +71,12 @@ class Session:
         voice: Voice,
         dialect: Dialect,
         nursery: trio.Nursery,
+        *,
+        summary: Summary,
+        ends_at: float,
     ) -> None:
-        self.summary = Summary("the client is gone")
+        self._summary = summary
+        self._ends_at = ends_at
         self._socket = socket
         self._engine = engine
         self._voice = voice
@@ -85,35 +92,49 @@ class Session:
         try:
             while True:
                 message = await self._socket.receive()
-                self.summary.received += 1
+                self._summary.received += 1
                 await self._send_news.send(_Received(self._dialect.to_ga(message)))
         except SocketClosed:
             await self._send_news.send(_Gone())
 
     async def run(self) -> None:
-        """Move the engine until the session is over."""
+        """Move the engine until the session is over, and close or cut its socket."""
         try:
-            while await self._say_all():
-                news = await self._next()
-                if isinstance(news, _Gone):
-                    return
-                self._take(news, trio.current_time())
+            # The engine knows its time, but does not come to look while the client does not read.
+            with trio.move_on_at(self._ends_at + GRACE_SECONDS) as time:
+                await self._move()
+            if time.cancelled_caught:
+                self._summary.reason = "the client did not read until its time was over"
+                await self._socket.cut()
+            else:
+                await self._close()
         except SocketClosed:
-            return
+            self._summary.reason = "the client is gone"
+
+    async def _move(self) -> None:
+        """Until the engine has said its last word."""
+        while await self._say_all():
+            news = await self._next()
+            if isinstance(news, _Gone):
+                raise SocketClosed
+            self._take(news, trio.current_time())
 
     async def _say_all(self) -> bool:
         """Send what the engine has to say; False after its last word."""
         for event in self._engine.events():
             for message in self._dialect.encode(event):
                 await self._socket.send(message)
-                self.summary.sent += 1
-        closing = self._engine.closing
-        if closing is not None:
-            self.summary.reason = closing.reason
-            await self._socket.close(closing.code, closing.reason)
+                self._summary.sent += 1
+        if self._engine.closing is not None:
             return False
         self._tend_voices()
         return True
+
+    async def _close(self) -> None:
+        closing = self._engine.closing
+        assert closing is not None
+        self._summary.reason = closing.reason
+        await self._socket.close(closing.code, closing.reason)
 
     async def _next(self) -> _News | None:
         """The next news, or None when the engine has something to do."""

@@ -6,15 +6,13 @@ from functools import partial
 from typing import Final
 
 import trio
-from attrs import frozen
+from attrs import field, frozen
 
 from agent.embedded.wire.endpoint import ModelOptions
-from agent.embedded.wire.handshake import BUSY, HANDSHAKE_SECONDS, answer, read_request
+from agent.embedded.wire.gate import Gate
 from agent.embedded.wire.websocket import serve_stream
 
 PATH: Final = "/v1/realtime"
-MAX_SESSIONS: Final = 64
-"""At once; a client more is told to come back."""
 
 _log = logging.getLogger(__name__)
 
@@ -24,11 +22,12 @@ class ModelServer:
     """A listening socket and the model behind it.
 
     :ivar options: as for `converse`.
+    :ivar gate: bounds how many clients there are at a time.
     """
 
     listener: socket.socket
     options: ModelOptions
-    max_sessions: int = MAX_SESSIONS
+    gate: Gate = field(factory=Gate)
 
     async def run(
         self, stopping: trio.Event, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED
@@ -37,29 +36,23 @@ class ModelServer:
 
         Cancellation ends all sessions at once.
         """
-        limit = trio.CapacityLimiter(self.max_sessions)
         listener = trio.SocketListener(trio.socket.from_stdlib_socket(self.listener))
-        serve = partial(trio.serve_listeners, partial(self._serve, limit, stopping), [listener])
+        serve = partial(trio.serve_listeners, partial(self._serve, stopping), [listener])
         async with listener, trio.open_nursery() as sessions, trio.open_nursery() as accepting:
             await accepting.start(partial(serve, handler_nursery=sessions))
             task_status.started()
             await stopping.wait()
             accepting.cancel_scope.cancel()
 
-    async def _serve(
-        self, limit: trio.CapacityLimiter, stopping: trio.Event, stream: trio.SocketStream
-    ) -> None:
+    async def _serve(self, stopping: trio.Event, stream: trio.SocketStream) -> None:
         who, began = _peer(stream), trio.current_time()
         try:
-            limit.acquire_nowait()
-        except trio.WouldBlock:
-            _log.warning("%s: turned away, %d sessions are open", who, self.max_sessions)
-            await _turn_away(stream)
+            done = await serve_stream(
+                stream, path=PATH, gate=self.gate, stopping=stopping, **self.options
+            )
+        except Exception:  # noqa: BLE001  # the other sessions have no part in this one's fault
+            _log.exception("%s: a fault of this program has ended the session", who)
             return
-        try:
-            done = await serve_stream(stream, path=PATH, stopping=stopping, **self.options)
-        finally:
-            limit.release()
         _log.info(
             "%s: %s; %.1f s, %d messages received, %d sent",
             who,
@@ -68,14 +61,6 @@ class ModelServer:
             done.received,
             done.sent,
         )
-
-
-async def _turn_away(stream: trio.SocketStream) -> None:
-    async with stream:
-        with trio.move_on_after(HANDSHAKE_SECONDS):
-            request = await read_request(stream)
-            if request is not None:
-                await answer(stream, BUSY, request.method)
 
 
 def _peer(stream: trio.SocketStream) -> str:

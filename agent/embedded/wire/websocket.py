@@ -6,16 +6,16 @@ from typing import Final, Unpack
 
 import h11
 import trio
-from attrs import frozen
 from trio_websocket import ConnectionClosed, WebSocketConnection, wrap_server_stream
 from wsproto.utilities import ProtocolError
 
 from agent.embedded.wire.admission import SUBPROTOCOL, applicant
+from agent.embedded.wire.client_stream import ClientStream
 from agent.embedded.wire.endpoint import ModelOptions, converse
+from agent.embedded.wire.gate import Gate
 from agent.embedded.wire.handshake import (
-    HANDSHAKE_SECONDS,
+    BUSY,
     UPGRADE_REQUIRED,
-    Replayed,
     Request,
     answer,
     not_found,
@@ -23,13 +23,13 @@ from agent.embedded.wire.handshake import (
 )
 from agent.embedded.wire.model_socket import SocketClosed
 from agent.embedded.wire.running import Summary
+from agent.embedded.wire.stopping import until
 
 MAX_MESSAGE: Final = 16 * 1024 * 1024
 """The service takes appends of 15 MiB."""
 CLOSE_SECONDS: Final = 2.0
 PING_SECONDS: Final = 20.3
 """How often the service pings, as captured."""
-GOING_AWAY: Final = 1001
 _READ_BYTES: Final = 64 * 1024
 
 
@@ -37,6 +37,7 @@ async def serve_stream(
     stream: trio.abc.Stream,
     *,
     path: str | None = None,
+    gate: Gate | None = None,
     stopping: trio.Event | None = None,
     **options: Unpack[ModelOptions],
 ) -> Summary:
@@ -46,73 +47,68 @@ async def serve_stream(
     gets an HTTP answer. The stream is closed in every case. Cancellation ends the session at once.
 
     :param path: the only path at which there is a model; None: it is at all of them.
-    :param stopping: once it is set the WebSocket is closed in order, with code 1001.
+    :param gate: bounds how many clients there are at a time.
+    :param stopping: once it is set the WebSocket is closed in order, with code 1001, and a client
+        that has none is not waited for.
     :param options: as for `converse`.
     """
-    summary = Summary("no WebSocket was asked for")
-    async with stream, trio.open_nursery() as nursery:
-        accepted = await _accept(nursery, stream, path)
-        if accepted is not None:
-            nursery.start_soon(_ping, accepted.connection)
-            summary = await _converse(accepted, stopping, options)
-        nursery.cancel_scope.cancel()
-    return summary
-
-
-@frozen
-class _Accepted:
-    connection: WebSocketConnection
-    request: Request
-    stream: trio.abc.Stream
-
-
-async def _converse(
-    accepted: _Accepted, stopping: trio.Event | None, options: ModelOptions
-) -> Summary:
-    socket = _WebSocket(accepted.connection, accepted.stream)
-    client = applicant(accepted.request.target, accepted.request.headers)
-    summary = Summary("this side shuts down")
-
-    async with trio.open_nursery() as nursery:
-        if stopping is not None:
-            nursery.start_soon(_cancel_after, stopping, nursery.cancel_scope)
-        summary = await converse(socket, client, **options)
-        nursery.cancel_scope.cancel()
-    # Where the session is over by itself, this does nothing.
-    await socket.close(GOING_AWAY, "the server is shutting down")
-    return summary
-
-
-async def _cancel_after(stopping: trio.Event, session: trio.CancelScope) -> None:
-    await stopping.wait()
-    session.cancel()
-
-
-async def _accept(
-    nursery: trio.Nursery, stream: trio.abc.Stream, path: str | None
-) -> _Accepted | None:
-    reader = _Reader(nursery)
-    with trio.move_on_after(HANDSHAKE_SECONDS):
-        request = await read_request(stream)
+    gate = gate or Gate()
+    async with stream:
+        request = None
+        async with until(stopping):
+            with gate.handshake():
+                request = await _read_upgrade(stream, path)
         if request is None:
-            return None
-        if path is not None and request.path != path:
-            await answer(stream, not_found(request), request.method)
-        elif not request.is_upgrade:
-            await answer(stream, UPGRADE_REQUIRED, request.method)
-        else:
-            with reader.handshake:
-                return await _upgrade(reader, request, stream)
+            return Summary("no WebSocket was asked for")
+        with gate.session() as is_free:
+            if is_free:
+                return await _serve(stream, request, stopping, options)
+        async with until(stopping):
+            await answer(stream, BUSY)
+        return Summary("turned away: as many sessions as may be are open")
+
+
+async def _read_upgrade(stream: trio.abc.Stream, path: str | None) -> Request | None:
+    """The request for a WebSocket; what else came has been answered."""
+    request = await read_request(stream)
+    if request is None:
+        return None
+    if path is not None and request.path != path:
+        await answer(stream, not_found(request), request.method)
+    elif not request.is_upgrade:
+        await answer(stream, UPGRADE_REQUIRED, request.method)
+    else:
+        return request
     return None
 
 
-async def _upgrade(
-    reader: "_Reader", request: Request, stream: trio.abc.Stream
-) -> _Accepted | None:
+async def _serve(
+    stream: trio.abc.Stream, request: Request, stopping: trio.Event | None, options: ModelOptions
+) -> Summary:
+    summary = Summary("the client is gone")
+    async with trio.open_nursery() as nursery:
+        reader = _Reader(nursery)
+        connection = await _accept(reader, stream, request)
+        if connection is not None:
+            nursery.start_soon(_ping, connection)
+            client = applicant(request.target, request.headers)
+            socket = _WebSocket(connection, stream)
+            summary = await converse(socket, client, stopping=stopping, **options)
+            # It may be telling the client what was wrong with its frames.
+            with trio.move_on_after(CLOSE_SECONDS):
+                await reader.ended.wait()
+        nursery.cancel_scope.cancel()
+    return summary
+
+
+async def _accept(
+    reader: "_Reader", stream: trio.abc.Stream, request: Request
+) -> WebSocketConnection | None:
+    seen = ClientStream(stream, request.for_the_library, request.rest)
     try:
         asked = await wrap_server_stream(
             reader,  # type: ignore[arg-type]  # of a nursery it uses start_soon only
-            Replayed(request.raw, stream),
+            seen,
             message_queue_size=1,
             max_message_size=MAX_MESSAGE,
             receive_buffer_size=_READ_BYTES,
@@ -121,17 +117,18 @@ async def _upgrade(
         connection = await asked.accept(subprotocol=SUBPROTOCOL if offered else None)
     except ConnectionClosed:
         return None
-    return _Accepted(connection, request, stream)
+    seen.accepted(connection)
+    return connection
 
 
 class _Reader:
     """Stands where trio-websocket expects the nursery for its reader task, whose end it hides.
 
-    :ivar handshake: is cancelled when the reader ends: then the handshake will not come.
+    :ivar ended: is set when the reader has ended.
     """
 
     def __init__(self, nursery: trio.Nursery) -> None:
-        self.handshake = trio.CancelScope()
+        self.ended = trio.Event()
         self._nursery = nursery
 
     def start_soon(self, read: Callable[[], Awaitable[None]]) -> None:
@@ -142,14 +139,17 @@ class _Reader:
         # may be: the connection is over in both cases.
         with suppress(ProtocolError, h11.ProtocolError):
             await read()
-        self.handshake.cancel()
+        self.ended.set()
 
 
 async def _ping(connection: WebSocketConnection) -> None:
+    """Ping for as long as the connection lasts, answered or not."""
     try:
         while True:
             await trio.sleep(PING_SECONDS)
-            await connection.ping()
+            # Longer than a send may take (`client_stream`), so that no ping is cut short.
+            with trio.move_on_after(PING_SECONDS):
+                await connection.ping()
     except ConnectionClosed:
         return
 
