@@ -254,13 +254,11 @@ async def test_one_client_too_many_is_told_to_come_back() -> None:
 
 
 async def test_clients_that_say_nothing_lock_nobody_out() -> None:
-    async with serving(gate=Gate(max_sessions=1, max_handshakes=2)) as (where, _):
+    async with serving(gate=Gate(max_sessions=1)) as (where, _):
         host, _, port = where.partition(":")
         silent = [await trio.open_tcp_stream(host, int(port)) for _ in range(2)]
         async with session_at(where) as connection:
             assert (await hear(connection))["type"] == "session.created"
-        # And the one that had waited longest was given up for it.
-        assert await silent[0].receive_some(1) == b""
         for stream in silent:
             await stream.aclose()
 

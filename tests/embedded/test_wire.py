@@ -17,6 +17,7 @@ from wsproto.events import CloseConnection, Ping, TextMessage
 
 from agent.embedded.wire.admission import Applicant
 from agent.embedded.wire.endpoint import ModelOptions
+from agent.embedded.wire.gate import Gate
 from agent.embedded.wire.websocket import serve_stream
 from tests.embedded.driving import LoudIsSpeech
 from tests.embedded.sockets import HummingVoice, open_session
@@ -105,6 +106,7 @@ async def raw_client(
     *,
     streams: Callable[[], tuple[trio.abc.Stream, trio.abc.Stream]] = memory_stream_pair,
     path: str | None = None,
+    gate: Gate | None = None,
     stopping: trio.Event | None = None,
     **rest: Any,
 ) -> AsyncIterator[RawClient]:
@@ -113,8 +115,8 @@ async def raw_client(
     # Virtual seconds: a client that waits in vain is to fail.
     with trio.fail_after(300):
         async with trio.open_nursery() as nursery:
-            serve = partial(serve_stream, theirs, path=path, stopping=stopping, **options(**rest))
-            nursery.start_soon(serve)
+            serve = partial(serve_stream, theirs, path=path, gate=gate, stopping=stopping)
+            nursery.start_soon(partial(serve, **options(**rest)))
             await ours.send_all(first)
             yield RawClient(ours)
             await ours.aclose()
@@ -224,6 +226,22 @@ async def test_a_request_that_does_not_come_is_awaited_for_ten_seconds(
     async with raw_client(first) as client:
         assert await client.stream.receive_some(1) == b""
     assert trio.current_time() == pytest.approx(10)
+
+
+async def test_who_has_waited_longest_makes_room_for_a_new_client(
+    autojump_clock: MockClock,
+) -> None:
+    gate = Gate(max_handshakes=2)
+    async with (
+        raw_client(b"", gate=gate) as oldest,
+        raw_client(b"", gate=gate) as other,
+        raw_client(gate=gate) as new,
+    ):
+        await new.head()
+        assert await oldest.stream.receive_some(1) == b""
+        assert trio.current_time() < 1
+        await other.stream.send_all(REQUEST)
+        await other.head()
 
 
 @pytest.mark.parametrize("first", [b"", REQUEST[:-2], b"hello\r\n\r\n", REQUEST])

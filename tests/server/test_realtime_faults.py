@@ -5,13 +5,14 @@ import pytest
 from trio_websocket import ConnectionClosed
 
 from agent.embedded.wire import endpoint
+from agent.embedded.wire.running import Session
 from tests.server.helpers import serving
 
 
 async def test_it_closes_with_1011_and_ends_no_other_session(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    class Faulty(endpoint.Session):
+    class Faulty(Session):
         async def run(self) -> None:
             raise ZeroDivisionError("a fault of this program")
 

@@ -67,7 +67,7 @@ class ClientStream(trio.abc.Stream):
         for at in range(0, len(data), _PIECE):
             await self._send_piece(data[at : at + _PIECE])
         self._is_cut = False
-        if self._connection is not None and data[0] & _OPCODE == Opcode.CLOSE:
+        if self._connection is not None and data and data[0] & _OPCODE == Opcode.CLOSE:
             self._has_said_close = True
 
     async def wait_send_all_might_not_block(self) -> None:

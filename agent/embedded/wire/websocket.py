@@ -64,7 +64,8 @@ async def serve_stream(
             if is_free:
                 return await _serve(stream, request, stopping, options)
         async with until(stopping):
-            await answer(stream, BUSY)
+            with gate.handshake():
+                await answer(stream, BUSY)
         return Summary("turned away: as many sessions as may be are open")
 
 
