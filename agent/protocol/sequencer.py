@@ -41,7 +41,7 @@ class Sequencer:
     _waiting: deque[RealtimeResponseCreateParams] = field(factory=deque)
     _asked: str | None = None
     _unwanted: bool = False
-    _last: ResponseCreateEvent | None = None
+    _sent: dict[str, ResponseCreateEvent] = field(factory=dict)
     _beside: dict[str, None] = field(factory=dict)
 
     @property
@@ -74,12 +74,17 @@ class Sequencer:
         if self._asked is not None or not self._waiting:
             return None
         self._asked = self.new_id()
-        self._last = ResponseCreateEvent(response=self._waiting.popleft(), event_id=self._asked)
-        return self._last
+        create = ResponseCreateEvent(response=self._waiting.popleft(), event_id=self._asked)
+        # More than one: what began may have been the server's own, and ours be refused later.
+        self._sent[self._asked] = create
+        if len(self._sent) > MAX_WAITING:
+            del self._sent[next(iter(self._sent))]
+        return create
 
     def abandon(self) -> None:
         """The person has interrupted: what is outstanding is not wanted any more."""
         self._unwanted = self._asked is not None
+        self._sent = {name: sent for name, sent in self._sent.items() if name == self._asked}
 
     def is_beside(self, response: RealtimeResponse) -> bool:
         """Whether this response, which has just begun, is one beside the conversation.
@@ -102,13 +107,15 @@ class Sequencer:
         if event_id in self._beside:
             del self._beside[event_id]
             return True
-        if self._last is None or event_id != self._last.event_id:
+        create = self._sent.pop(event_id, None)
+        if create is None:
             return False
-        again = self._last.response if code == ALREADY_ACTIVE and not self._unwanted else None
+        is_wanted = event_id != self._asked or not self._unwanted
+        again = create.response if code == ALREADY_ACTIVE and is_wanted else None
         if again and (again != _ANY or _ANY not in self._waiting):
             self._waiting.appendleft(again)
-        self._asked = self._last = None
-        self._unwanted = False
+        if event_id == self._asked:
+            self._asked, self._unwanted = None, False
         return True
 
 
