@@ -1,6 +1,7 @@
 """A voice agent that joins an audio channel and speaks through a realtime model.
 
-`run_agent` runs one agent; the rest is what it is given and what it raises.
+`run_agent` runs one agent, and an `Agent` is a hand on it while it runs; the rest is what it is
+given and what it raises.
 """
 
 from importlib import import_module
@@ -16,13 +17,16 @@ if TYPE_CHECKING:
         ModelLost,
         ModelRefused,
         ModelUnreachable,
+        NotInCall,
         RecordingError,
     )
+    from agent.handle import Agent
     from agent.options import AgentOptions, OptionsError
     from agent.run import Recording, run_agent
-    from agent.session import Outcome, Stop
+    from agent.session import Outcome
 
 __all__ = [
+    "Agent",
     "AgentError",
     "AgentOptions",
     "ChannelError",
@@ -31,17 +35,18 @@ __all__ = [
     "ModelLost",
     "ModelRefused",
     "ModelUnreachable",
+    "NotInCall",
     "OptionsError",
     "Outcome",
     "Recording",
     "RecordingError",
     "Settings",
-    "Stop",
     "load_settings",
     "run_agent",
 ]
 
 _HOMES = {
+    "Agent": "handle",
     "Settings": "config",
     "load_settings": "config",
     "AgentOptions": "options",
@@ -49,7 +54,6 @@ _HOMES = {
     "Recording": "run",
     "run_agent": "run",
     "Outcome": "session",
-    "Stop": "session",
 }
 
 

@@ -18,10 +18,11 @@ from attrs import Attribute, fields
 
 from agent.config import Settings, load_settings
 from agent.errors import AgentError, ConfigError, sole_error
+from agent.handle import Agent
 from agent.log import setup_logging
 from agent.options import AgentOptions, OptionsError, options_from_json
 from agent.run import Recording, run_agent
-from agent.session import Outcome, Stop
+from agent.session import Outcome
 from agent.signals import stop_on_signals
 
 _log = logging.getLogger("agent")
@@ -49,11 +50,11 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
 
 
 async def _run(settings: Settings, options: AgentOptions, recording: Recording | None) -> Outcome:
-    stop = Stop()
+    agent = Agent()
     try:
         async with trio.open_nursery() as nursery:
-            await nursery.start(stop_on_signals, stop.request)
-            outcome = await run_agent(settings, options, recording=recording, stop=stop)
+            await nursery.start(stop_on_signals, agent.stop)
+            outcome = await run_agent(settings, options, recording=recording, agent=agent)
             nursery.cancel_scope.cancel()
     except BaseExceptionGroup as group:
         raise sole_error(group) or group from None

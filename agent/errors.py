@@ -64,6 +64,10 @@ class ChannelError(AgentError):
     """The RTC channel's side failed: it could not be joined, or it was lost."""
 
 
+class NotInCall(AgentError):
+    """The program's fault: it wants something said by an agent that is in no call."""
+
+
 class RecordingError(ConfigError):
     """A WAV file cannot be read, written or used."""
 

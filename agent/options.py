@@ -13,6 +13,7 @@ from cattrs.errors import BaseValidationError
 from agent.checks import BadField, check, in_range, one_of
 from agent.errors import ConfigError
 from agent.protocol.codec import to_json
+from agent.protocol.interruption import LeastSpeech
 from agent.protocol.session import ResponsePrompt, TracingConfiguration, Truncation, TurnDetection
 from agent.protocol.structuring import STRICT
 from agent.protocol.tools import ToolChoice
@@ -65,6 +66,11 @@ def _turn_detection() -> TurnDetection:
     )
 
 
+def _words_are_known(instance: Any, attribute: "Attribute[int]", value: int) -> None:
+    if value and instance.transcription_model is None:
+        raise BadField(attribute.name, "needs a transcription_model")
+
+
 def _step(instance: Any, attribute: "Attribute[int]", value: int) -> None:
     if value % 10 or not 10 <= value <= instance.playout_lead_ms:
         raise BadField(attribute.name, "must be whole 10 ms frames and not above playout_lead_ms")
@@ -79,6 +85,13 @@ class AgentOptions:
 
     :ivar audio_format: what is spoken on the model's line, both ways; G.711 needs the extra
         `g711`. The channel's audio is not touched by it.
+    :ivar greeting_allow_interruptions: False: neither voice nor typing cuts the greeting short.
+    :ivar min_interruption_ms: speech has to last so long to interrupt, and
+    :ivar min_interruption_words: its transcript has to have so many words.
+    :ivar local_barge_in: pause at the first sound of speech that the agent hears by itself; needs
+        the extra `vad`.
+    :ivar false_interruption_timeout_ms: so long after that the agent goes on, where the server has
+        heard no speech.
     """
 
     channel_name: str = field(validator=_channel_name)
@@ -107,6 +120,11 @@ class AgentOptions:
         default="audio/pcm", validator=one_of("audio/pcm", "audio/pcmu", "audio/pcma")
     )
     greeting: str | None = None
+    greeting_allow_interruptions: bool = True
+    min_interruption_ms: int = field(default=0, validator=in_range(0, 10_000))
+    min_interruption_words: int = field(default=0, validator=[in_range(0, 100), _words_are_known])
+    local_barge_in: bool = False
+    false_interruption_timeout_ms: int = field(default=500, validator=in_range(100, 5000))
     subscribe_uid: int | None = field(default=None, validator=in_range(1, MAX_UID))
     wait_for_user_s: float = field(default=30.0, validator=in_range(0))
     user_rejoin_grace_s: float = field(default=5.0, validator=in_range(0))
@@ -117,6 +135,11 @@ class AgentOptions:
     profile: str | None = field(default=None, validator=_no_profiles)
     playout_lead_ms: int = field(default=60, validator=in_range(10, 1000))
     playout_step_ms: int = field(default=40, validator=_step)
+
+    @property
+    def least_speech(self) -> LeastSpeech:
+        """The least speech of the person's that interrupts the agent."""
+        return LeastSpeech(milliseconds=self.min_interruption_ms, words=self.min_interruption_words)
 
 
 class OptionsError(ConfigError):

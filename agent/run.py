@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import trio
 from attrs import frozen
 
+from agent.audio import SAMPLE_RATE
 from agent.config import (
     DEFAULT_BASE_URI,
     DEFAULT_LOCAL_CHANNEL_URL,
@@ -19,10 +20,11 @@ from agent.config import (
     Settings,
 )
 from agent.errors import ConfigError, sole_error, ungrouped
+from agent.handle import Agent
 from agent.nurseries import outliving
 from agent.options import AgentOptions
 from agent.rtc.channel import RtcChannel
-from agent.session import Call, Outcome, Stop
+from agent.session import Call, Outcome
 from agent.streams.model import ModelConnection, dial, open_model
 from agent.streams.model_address import model_address
 from agent.streams.recorder import Tap, open_recorder
@@ -51,45 +53,45 @@ async def run_agent(
     options: AgentOptions,
     *,
     recording: Recording | None = None,
-    stop: Stop | None = None,
+    agent: Agent | None = None,
     on_state: Callable[[dict[str, Any]], None] = _ignore,
 ) -> Outcome:
     """Run one agent until its call ends.
 
-    Cancelled, or asked by `stop`, it leaves the channel and closes the model's socket in order,
+    Cancelled, or told by `agent`, it leaves the channel and closes the model's socket in order,
     within a few seconds.
 
     :param recording: takes the place of an RTC channel.
-    :param stop: ends the agent from outside; used for one agent only.
+    :param agent: a hand on the agent while it runs: stops it, interrupts it, has it say something.
     :param on_state: is told when the agent is in its channel.
     :raises AgentError: the call failed, or could not begin; see the classes.
     """
-    stop = stop or Stop()
+    agent = agent or Agent()
     run = partial(_run, settings=settings, options=options, recording=recording, on_state=on_state)
-    outcome = Outcome(stop.reason)
+    outcome = Outcome(agent.reason)
     with ungrouped():
         async with trio.open_nursery() as guard:
-            guard.start_soon(_stop_when_cancelled, stop)
-            # From here on there is one way to be cancelled, `stop`: it reaches what waits and
-            # works, but not what sockets need to be closed in order.
+            guard.start_soon(_stop_when_cancelled, agent)
+            # From here on there is one way to be cancelled, the agent's own: it reaches what waits
+            # and works, but not what sockets need to be closed in order.
             with trio.CancelScope(shield=True):
                 async with trio.open_nursery() as keeper:
-                    with stop.scope:
-                        outcome = await run(keeper, stop)
+                    with agent.scope:
+                        outcome = await run(keeper, agent)
             guard.cancel_scope.cancel()
-    return Outcome(stop.reason) if stop.scope.cancelled_caught else outcome
+    return Outcome(agent.reason) if agent.scope.cancelled_caught else outcome
 
 
-async def _stop_when_cancelled(stop: Stop) -> None:
+async def _stop_when_cancelled(agent: Agent) -> None:
     try:
         await trio.sleep_forever()
     finally:
-        stop.request("cancelled")
+        agent.stop("cancelled")
 
 
 async def _run(
     keeper: trio.Nursery,
-    stop: Stop,
+    agent: Agent,
     *,
     settings: Settings,
     options: AgentOptions,
@@ -113,27 +115,29 @@ async def _run(
                 chat_prefix=secrets.token_hex(4),
                 warn_at=settings.queue_warn,
             )
-            return await _run_and_sum_up(call, model, channel, stop)
+            return await _run_and_sum_up(call, model, channel, agent)
 
 
 async def _run_and_sum_up(
-    call: Call, model: ModelConnection, channel: RtcChannel, stop: Stop
+    call: Call, model: ModelConnection, channel: RtcChannel, agent: Agent
 ) -> Outcome:
     """Run a call; one line of the log sums it up, in whatever way it ends."""
     began = trio.current_time()
     reason = "a bug, see below"
     try:
-        outcome = await call.run()
+        with agent.in_call(call):
+            outcome = await call.run()
         reason = outcome.reason
     except BaseExceptionGroup as group:
         reason = str(sole_error(group) or reason)
         raise
     finally:
-        reason = stop.reason if stop.scope.cancel_called else reason
-        tally = call.conversation.tally
+        reason = agent.reason if agent.scope.cancel_called else reason
+        tally, samples = call.conversation.tally, call.downlink.totals()
         _log.info(
             "call over: %s; %.1f s, %d turns, %d answers, %d interruptions, %d audio drops, "
-            "%d underruns, %d malformed events, %d tokens",
+            "%d underruns, %.1f s of speech heard and %.1f s dropped unheard, "
+            "%d malformed events, %d tokens",
             reason,
             trio.current_time() - began,
             tally.turns,
@@ -141,6 +145,8 @@ async def _run_and_sum_up(
             tally.interruptions,
             channel.audio.dropped,
             call.downlink.underruns,
+            samples.played / SAMPLE_RATE,
+            samples.discarded / SAMPLE_RATE,
             model.malformed,
             tally.tokens,
         )

@@ -17,11 +17,14 @@ from typing import Final
 import trio
 from attrs import frozen
 
+from agent.alarm import Alarm
 from agent.errors import ChannelError, ModelLost, ModelRefused, one_line
 from agent.options import AgentOptions
 from agent.protocol.actions import (
     Action,
+    AwaitSpeech,
     Cause,
+    Discard,
     EndOfAudio,
     EndOfResponse,
     Fail,
@@ -44,6 +47,7 @@ from agent.rtc.channel import (
     UserJoined,
     UserLeft,
 )
+from agent.streams.barge_in import LocalBargeIn
 from agent.streams.chat import Chat, Reassembler
 from agent.streams.downlink import Downlink
 from agent.streams.model import ModelConnection
@@ -81,21 +85,16 @@ class Outcome:
     exit_status: int = 0
 
 
-class Stop:
-    """The way to end an agent from outside: its channel is left and its socket closed in order.
+class _Spoken:
+    """The channel as playout's line; the tap is told of what it is handed."""
 
-    :ivar scope: what is cancelled; `agent.run.run_agent` enters it.
-    """
+    def __init__(self, channel: RtcChannel, tap: Tap) -> None:
+        self._channel, self._tap = channel, tap
+        self.clear, self.played = channel.clear, channel.played
 
-    def __init__(self) -> None:
-        self.scope = trio.CancelScope()
-        self.reason = "stopped"
-
-    def request(self, reason: str) -> None:
-        """End the agent; the first reason given counts."""
-        if not self.scope.cancel_called:
-            self.reason = reason
-            self.scope.cancel()
+    def play(self, pcm: bytes) -> None:
+        self._channel.play(pcm)
+        self._tap.to_rtc(pcm)
 
 
 class Call:
@@ -103,6 +102,7 @@ class Call:
 
     :param tap: is told of the audio of both directions.
     :param chat_prefix: makes the ids of our data messages unique in the channel.
+    :raises ConfigError: the agent is to listen for itself, and what that needs is not installed.
     """
 
     def __init__(
@@ -119,10 +119,15 @@ class Call:
         self._model = model
         self._channel = channel
         self._tap = tap
-        self.conversation = Conversation(turn_detection=options.turn_detection)
+        self.conversation = Conversation(options.turn_detection, options.least_speech)
         self.downlink = Downlink(
-            self._hand_over, lead_ms=options.playout_lead_ms, step_ms=options.playout_step_ms
+            _Spoken(channel, tap),
+            lead_ms=options.playout_lead_ms,
+            step_ms=options.playout_step_ms,
+            on_over=self._playout_over,
         )
+        self.barge_in = self._local_barge_in() if options.local_barge_in else None
+        self._speech_alarm = Alarm(self._speech_goes_on)
         self._chat = Chat(channel.send_data, chat_prefix, warn_at=warn_at)
         self._reassembler = Reassembler()
         self._requests_in, self._requests = trio.open_memory_channel[RealtimeClientEvent](REQUESTS)
@@ -148,6 +153,9 @@ class Call:
                     nursery.start_soon(self.downlink.run)
                     nursery.start_soon(self._chat.run)
                     nursery.start_soon(self._uplink)
+                    nursery.start_soon(self._speech_alarm.run)
+                    if self.barge_in is not None:
+                        nursery.start_soon(self.barge_in.run)
                     nursery.start_soon(self._give_up_what_is_lost)
                     nursery.start_soon(self._limit_duration)
                     nursery.start_soon(self._limit_idleness)
@@ -158,18 +166,28 @@ class Call:
         return self._outcome
 
     def interrupt(self) -> None:
-        """Fall silent now, as if the person had spoken."""
+        """Fall silent now, as if the person had spoken; protected speech too."""
         self._perform(self.conversation.interrupt(Cause.PROGRAM))
+
+    def say(self, words: str, *, allow_interruptions: bool = True) -> None:
+        """Have the model say these words; see `agent.handle.Agent.say`."""
+        self._perform(self.conversation.say(words, allow_interruptions=allow_interruptions))
 
     # -- tasks -----------------------------------------------------------------------------
 
     async def _uplink(self) -> None:
         await run_uplink(
-            self._channel.audio.receive,
+            self._hear,
             self._model.send,
             self._tap.to_model,
             fill_ms=_silence_that_ends_a_turn(self._options.turn_detection),
         )
+
+    async def _hear(self) -> bytes:
+        pcm = await self._channel.audio.receive()
+        if self.barge_in is not None:
+            self.barge_in.hear(pcm)
+        return pcm
 
     async def _take_events(self) -> None:
         while True:
@@ -235,10 +253,15 @@ class Call:
     def _perform(self, actions: list[Action]) -> None:
         for action in actions:
             match action:
-                case Play(key, pcm):
-                    self.downlink.play(key, pcm)
-                case StopPlayout(cause):
-                    self._stop_playout(cause)
+                case Play(key, order, pcm):
+                    self.downlink.play(key, pcm, order)
+                case Discard(samples):
+                    self.downlink.ledger.refuse(samples)
+                case StopPlayout():
+                    heard = self.downlink.stop(action.spared)
+                    self._perform(self.conversation.playout_stopped(action, heard))
+                case AwaitSpeech(seconds):
+                    self._speech_alarm.set(seconds)
                 case Send(event):
                     self._send(event)
                 case Publish(message):
@@ -254,11 +277,11 @@ class Call:
                 case Fail(message, code):
                     raise ModelRefused(message, code)
 
-    def _stop_playout(self, cause: Cause) -> None:
-        heard = self.downlink.stop()
-        if heard:
-            self._channel.clear()
-        self._perform(self.conversation.playout_stopped(cause, heard))
+    def _playout_over(self, response_id: str) -> None:
+        self._perform(self.conversation.playout_over(response_id))
+
+    def _speech_goes_on(self) -> None:
+        self._perform(self.conversation.speech_goes_on())
 
     def _send(self, event: RealtimeClientEvent) -> None:
         self._heard_at = trio.current_time()  # nothing can have come of it yet
@@ -267,9 +290,18 @@ class Call:
         except trio.WouldBlock:
             raise ModelLost(f"the model's server takes nothing: {REQUESTS} requests wait") from None
 
-    def _hand_over(self, pcm: bytes) -> None:
-        self._channel.play(pcm)
-        self._tap.to_rtc(pcm)
+    def _local_barge_in(self) -> LocalBargeIn:
+        from agent.streams.local_vad import LocalVad
+
+        # Speech that has to last, or to have words, is no interruption before it had them.
+        least_ms = self._options.min_interruption_ms
+        window_ms = self._options.false_interruption_timeout_ms + least_ms
+        return LocalBargeIn(
+            LocalVad(),
+            self.downlink,
+            window_s=window_ms / 1000,
+            may_pause=lambda: not self.conversation.protects(self.downlink.heard_now()),
+        )
 
     # -- people ----------------------------------------------------------------------------
 
@@ -280,7 +312,10 @@ class Call:
         self._channel.listen_to(people.current)
         _log.info("listening to %d", people.current)
         if self._options.greeting and not self._somebody_came.is_set():
-            self._perform(self.conversation.greet(self._options.greeting))
+            self.say(
+                self._options.greeting,
+                allow_interruptions=self._options.greeting_allow_interruptions,
+            )
         self._somebody_came.set()
 
     def _patience(self, people: "_People") -> float:

@@ -22,10 +22,11 @@ import trio
 
 from agent.config import Settings
 from agent.errors import AgentError, sole_error
+from agent.handle import Agent
 from agent.log import setup_logging
 from agent.options import options_from_json
 from agent.run import run_agent
-from agent.session import Outcome, Stop
+from agent.session import Outcome
 from agent.signals import stop_on_signals
 from agent.supervisor.lines import receive_lines
 
@@ -46,12 +47,12 @@ def main() -> NoReturn:
 
 
 async def _run(control: socket.socket) -> Outcome:
-    stop = Stop()
+    agent = Agent()
     # A duplicate: `control` itself is still needed when Trio has ended.
     stream = trio.SocketStream(trio.socket.from_stdlib_socket(control.dup()))
     try:
         async with stream, trio.open_nursery() as nursery:
-            await nursery.start(stop_on_signals, stop.request)
+            await nursery.start(stop_on_signals, agent.stop)
             lines = receive_lines(stream)
             first = await anext(lines, None)
             if first is None:
@@ -59,9 +60,9 @@ async def _run(control: socket.socket) -> Outcome:
                 return Outcome("the supervisor is gone")
             settings, options = Settings(**first["settings"]), options_from_json(first["options"])
             setup_logging(settings.log_level, "json", options.channel_name)
-            nursery.start_soon(_stop_at_end, lines, stop)
+            nursery.start_soon(_stop_at_end, lines, agent)
             outcome = await run_agent(
-                settings, options, stop=stop, on_state=lambda state: _tell(control, state)
+                settings, options, agent=agent, on_state=lambda state: _tell(control, state)
             )
             nursery.cancel_scope.cancel()
     except BaseExceptionGroup as group:
@@ -69,10 +70,10 @@ async def _run(control: socket.socket) -> Outcome:
     return outcome
 
 
-async def _stop_at_end(lines: AsyncIterator[dict[str, Any]], stop: Stop) -> None:
+async def _stop_at_end(lines: AsyncIterator[dict[str, Any]], agent: Agent) -> None:
     async for _ in lines:
         pass
-    stop.request("the supervisor is gone")
+    agent.stop("the supervisor is gone")
 
 
 def _tell(control: socket.socket, state: dict[str, Any]) -> None:

@@ -50,7 +50,7 @@ async def measure_call(subject: str, seconds: float, source_cpu: float) -> Figur
 async def measure_barge_in(subject: str, seconds: float) -> Figures:
     """One call in which every answer is interrupted."""
     call, record = (await _calls(subject, "barge-in", seconds, 1))[0]
-    told = dict(record["ends"])
+    told = dict(record["truncated"])
     cut = [answer for answer in call["answers"] if answer["heard_ms"] is not None]
     # The call's end silences the last answer too; that one is told to nobody.
     cut = [answer for answer in cut if answer["number"] in told or answer is not cut[-1]]
@@ -75,7 +75,7 @@ async def measure_many(subject: str, seconds: float, calls: int) -> Figures:
 
 async def measure_start() -> Figures:
     """An agent process, launched by the supervisor's own code, and its memory once in a call."""
-    async with _open_model() as (model, address):
+    async with open_model() as (model, address):
         settings = Settings(
             rtc="local",
             local_channel_url=f"ws://{address}/channels",
@@ -101,7 +101,7 @@ async def measure_start() -> Figures:
 
 async def measure_bare_start() -> Figures:
     """A bare process that asks for a session."""
-    async with _open_model() as (model, address):
+    async with open_model() as (model, address):
         began = time.monotonic()
         async with open_child("bench.bare", f"ws://{address}/v1/realtime?model=talk") as child:
             await child.hear()
@@ -120,7 +120,7 @@ async def _calls(
     told: dict[str, dict[str, Any]] = {}
     records: dict[str, dict[str, Any]] = {}
     ready = [trio.Event() for _ in range(calls)]
-    async with _open_model() as (model, address):
+    async with open_model() as (model, address):
 
         async def hold(number: int) -> None:
             url = f"ws://{address}/v1/realtime?model={script}&call={number}"
@@ -142,7 +142,8 @@ async def _calls(
 
 
 @asynccontextmanager
-async def _open_model() -> AsyncIterator[tuple[Child, str]]:
+async def open_model() -> AsyncIterator[tuple[Child, str]]:
+    """The model's process, with its host and port."""
     async with open_child("bench.model") as model:
         port = orjson.loads(await model.hear())["port"]
         yield model, f"127.0.0.1:{port}"

@@ -39,6 +39,9 @@ class MemoryChannel:
         """See `RtcChannel`."""
         self._sink.clear()
 
+    def played(self) -> None:
+        """See `RtcChannel`."""
+
     async def send_data(self, packet: str) -> None:
         """See `RtcChannel`."""
         await trio.lowlevel.checkpoint()

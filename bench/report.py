@@ -21,11 +21,15 @@ OFFICIAL: Final = "official"
 
 @frozen
 class Row:
-    """One line of the table: a figure's name, its words, the aim in words."""
+    """One line of the table: a figure's name, its words, the aim in words.
+
+    :ivar most: the name of a second figure, which stands behind the first.
+    """
 
     figure: str
     words: str
     aim: str = ""
+    most: str = ""
 
 
 _AIM: Final = "at most 3 times bare; less than the official"
@@ -46,6 +50,27 @@ ROWS: Final = (
     Row("end_error", "error of audio_end_ms, ms, at most", "10 or less"),
     Row("many_p99", "{agents} agents at a time: uplink p99, ms", "15 or less (16 on 2 cores)"),
     Row("many_lost", "{agents} agents: frames that did not arrive", "0"),
+    Row("interruptions", "interruptions of real calls"),
+    Row("still_open", "of them, before response.done"),
+    Row("silent", "speech_started to the last old frame, ms: median / most", "", "silent_max"),
+    Row("clear", "speech_started to the clear, ms: median / most", "", "clear_max"),
+    Row("zombies", "old 10 ms frames after the clear", "0"),
+    Row("no_clear", "interruptions without a clear", "0"),
+    Row("error", "error of audio_end_ms, ms: median / most", "10 or less", "error_max"),
+    Row(
+        "error_receipts",
+        "the same where the far end gives receipts",
+        "10 or less",
+        "error_receipts_max",
+    ),
+    Row("truncates", "truncates"),
+    Row("deletes", "deletes"),
+    Row("untold", "interrupted answers with neither", "0"),
+    Row("told_twice", "interrupted answers with more than one", "0"),
+    Row("local_off_times", "local barge-in off: interruptions"),
+    Row("local_off", "voice to the last frame, ms: median / most", "", "local_off_max"),
+    Row("local_on_times", "local barge-in on: interruptions"),
+    Row("local_on", "voice to the last frame, ms: median / most", "", "local_on_max"),
 )
 
 PROTOCOL_ROWS: Final = (
@@ -81,7 +106,10 @@ def table(results: Results, agents: int) -> str:
         short = results.median(BARE_SHORT, row.figure)
         ratio = _shown(ours / bare) if bare else ""
         words = row.words.format(agents=agents)
-        lines.append((words, _shown(ours), _shown(bare), ratio, _shown(short), row.aim))
+        shown = _shown(ours)
+        if row.most:
+            shown += f" / {_shown(results.median(OURS, row.most))}"
+        lines.append((words, shown, _shown(bare), ratio, _shown(short), row.aim))
     return _aligned(lines) if len(lines) > 1 else ""
 
 

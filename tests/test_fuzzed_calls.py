@@ -37,7 +37,7 @@ NAMES = 256
 """Responses and events of ours that are remembered by name; a limit of the conversation's own."""
 LIMITS = {
     "Call._chat._turns": chat.MAX_TURNS,
-    "Call.conversation._interrupted": NAMES,
+    "Call.conversation._responses._interrupted": NAMES,
     "Call.conversation._sent": NAMES,
     "bytes": 2**19,
 }

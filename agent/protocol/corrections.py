@@ -7,8 +7,8 @@ deleted: a delete waits until the item is done.
 """
 
 from collections.abc import Callable, Mapping
-from typing import Final
 
+from agent.audio import samples_to_ms
 from agent.protocol.actions import Action, Heard, PartKey, Send
 from agent.protocol.client_events import (
     ConversationItemDeleteEvent,
@@ -16,8 +16,6 @@ from agent.protocol.client_events import (
 )
 from agent.protocol.tracking import Item
 from agent.protocol.transcripts import cut_short
-
-SAMPLES_PER_MS: Final = 24
 
 
 class Corrections:
@@ -32,18 +30,18 @@ class Corrections:
     def interrupted(self, item: Item, heard: Mapping[PartKey, Heard]) -> list[Action]:
         """The response of this item has been interrupted.
 
-        :param heard: for each part that had not been heard to its end, how far it came.
+        :param heard: for each part that playout held, how far it came.
         """
         cut = item.cut_at(heard)
         if cut is None:
             return []
         content_index, samples = cut
-        milliseconds = samples // SAMPLES_PER_MS
+        milliseconds = samples_to_ms(samples)
         words: list[Action] = []
         for part in item.parts.values():
-            if part.key in heard or not part.received:
+            report = heard.get(part.key)
+            if report is None or not report.whole:
                 part.cut = True
-                report = heard.get(part.key)
                 words.append(cut_short(part, item, report.played if report else 0))
         if milliseconds == 0:
             return [*words, *self.unheard(item)]

@@ -18,7 +18,9 @@ from typing import Final
 
 from attrs import define, field
 
+from agent.protocol.base import Maybe
 from agent.protocol.client_events import ResponseCreateEvent
+from agent.protocol.interruption import is_protected
 from agent.protocol.response import RealtimeResponse, RealtimeResponseCreateParams
 
 BESIDE: Final = "none"
@@ -54,6 +56,17 @@ class Sequencer:
         """Nothing is asked for, and nothing waits."""
         return self._asked is None and not self._waiting
 
+    @property
+    def asks_for_protected(self) -> bool:
+        """Protected speech has been asked for, and the server has not answered."""
+        create = self._sent.get(self._asked or "")
+        return create is not None and _is_protected(create.response)
+
+    @property
+    def wants_protected(self) -> bool:
+        """Protected speech has been asked for, or waits to be."""
+        return self.asks_for_protected or any(map(_is_protected, self._waiting))
+
     def want(self, params: RealtimeResponseCreateParams) -> ResponseCreateEvent | None:
         """Ask for a response; what is to be sent at once, if anything is."""
         if params.conversation == BESIDE:
@@ -82,7 +95,7 @@ class Sequencer:
         return create
 
     def abandon(self) -> None:
-        """The person has interrupted: what is outstanding is not wanted any more."""
+        """An interruption: what is outstanding is not wanted any more."""
         self._unwanted = self._asked is not None
         self._sent = {name: sent for name, sent in self._sent.items() if name == self._asked}
 
@@ -120,3 +133,7 @@ class Sequencer:
 
 
 _ANY: Final = RealtimeResponseCreateParams()
+
+
+def _is_protected(params: Maybe[RealtimeResponseCreateParams]) -> bool:
+    return is_protected(params.metadata) if params else False

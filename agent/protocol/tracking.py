@@ -3,7 +3,10 @@
 All of it is bounded: a server that names ever new items costs no more than one that does not.
 """
 
+import re
 from collections.abc import Iterable, Iterator, Mapping
+from itertools import groupby
+from operator import itemgetter
 from typing import Final
 
 from attrs import define, field
@@ -19,6 +22,7 @@ MAX_WORDS: Final = 10_000
 """Transcript deltas of one part: more than an hour of speech."""
 MAX_CHARACTERS: Final = 32_000
 """Characters of one part's transcript that are kept: half an hour of speech."""
+_WORD: Final = re.compile(r"\s*\S+\s*|\s+")
 
 
 @define
@@ -42,6 +46,11 @@ class Part:
     cut: bool = False
     _room: int = MAX_CHARACTERS
 
+    @property
+    def is_spoken(self) -> bool:
+        """It has audio, or may yet have some."""
+        return not self.is_text and (self.received > 0 or not self.ended)
+
     def add_audio(self, data: bytes) -> bytes:
         """More of its audio; the whole samples that there are of it."""
         data = self.odd + data
@@ -57,8 +66,23 @@ class Part:
             self._room -= len(self.words[-1][1])
 
     def transcript_until(self, samples: int) -> str:
-        """The words that came before the audio had grown to so many samples."""
-        return "".join(text for at, text in self.words if at < samples)
+        """The words that were begun within so many samples of the audio.
+
+        Words belong to the audio that came between them and the next words, evenly.
+        """
+        return "".join(word for at, word in self._words_placed() if at < samples)
+
+    def _words_placed(self) -> Iterator[tuple[float, str]]:
+        """Each word, and the sample at which it begins."""
+        starts = dict.fromkeys(at for at, _ in self.words)
+        ends = [*starts, self.received][1:]
+        for (start, texts), end in zip(groupby(self.words, key=itemgetter(0)), ends, strict=True):
+            together = [word for _, text in texts for word in _WORD.findall(text)]
+            characters = sum(map(len, together)) or 1
+            begun = 0
+            for word in together:
+                yield start + (end - start) * begun / characters, word
+                begun += len(word)
 
 
 @define
@@ -75,38 +99,51 @@ class Item:
     to_delete: bool = False
     parts: dict[int, Part] = field(factory=dict)
 
+    def end_parts(self) -> list[Part]:
+        """No more audio comes for any of its parts; those of which that was not known yet."""
+        ended = [part for part in self.parts.values() if not part.ended]
+        for part in ended:
+            part.ended = True
+        return ended
+
     def cut_at(self, heard: Mapping[PartKey, Heard]) -> tuple[int, int] | None:
         """(content index, samples) up to which this item was heard; None if nothing of it was cut.
 
-        A part that playout no longer holds has been played to its end.
+        :param heard: how far each part came; one that is not in it was not heard at all.
         """
-        spoken = [index for index, part in sorted(self.parts.items()) if not part.is_text]
+        spoken = [index for index, part in sorted(self.parts.items()) if part.is_spoken]
         if not spoken and (self.parts or self.done):
             return None
-        last, whole = (0, 0), True
+        last, whole = (0, 0), bool(spoken)
         for index in spoken:
-            part = self.parts[index]
-            report = heard.get(part.key)
-            played = part.received if report is None else report.played
-            whole = whole and report is None and played > 0
-            if played:
-                last = (index, played)
-        ended = self.done or all(self.parts[index].ended for index in spoken)
-        return None if spoken and whole and ended else last
+            report = heard.get(self.parts[index].key)
+            whole = whole and report is not None and report.whole
+            if report is not None and report.played:
+                last = (index, report.played)
+        # While it is not done, the server may add to it what nobody will hear.
+        return None if whole and self.done else last
 
 
 @define
 class Response:
     """One response.
 
+    :ivar number: responses are numbered as they are heard of.
     :ivar open: the server may still send parts of it.
+    :ivar done: `response.done` has come.
+    :ivar finished: playout has been told that no more of it comes.
+    :ivar protected: no speech interrupts it.
     :ivar interrupted: the person spoke over it: no sample of it is played again.
     :ivar announced: `response.created` has told of it.
     :ivar beside: it is not part of the conversation, which remembers nothing of it.
     """
 
     id: str
+    number: int = 0
     open: bool = False
+    done: bool = False
+    finished: bool = False
+    protected: bool = False
     announced: bool = False
     interrupted: bool = False
     beside: bool = False
@@ -132,7 +169,7 @@ class Response:
             return None
         known = item.parts.get(content_index)
         if known is None and len(item.parts) < MAX_PARTS:
-            known = Part(PartKey(self.id, item_id, content_index))
+            known = Part(PartKey(self.id, item_id, content_index), ended=item.done)
             item.parts[content_index] = known
         return known
 

@@ -6,6 +6,7 @@ interface: clients read them.
 
 from typing import Any
 
+from agent.audio import samples_to_ms
 from agent.protocol.actions import Publish
 from agent.protocol.base import UNSET, Maybe
 from agent.protocol.tracking import Item, Part
@@ -48,7 +49,7 @@ def said(what: str, event: Any, text: str) -> Publish:
 
 
 def cut_short(part: Part, item: Item, samples: int) -> Publish:
-    """What was heard of an answer that the person interrupted, after so many samples of it."""
+    """What was heard of an answer that was cut short after so many samples of it."""
     return _publish(
         "response.audio_transcript.done",
         UNSET,
@@ -58,6 +59,7 @@ def cut_short(part: Part, item: Item, samples: int) -> Publish:
         content_index=part.key.content_index,
         transcript=part.transcript_until(samples),
         interrupted=True,
+        audio_end_ms=samples_to_ms(samples),
     )
 
 

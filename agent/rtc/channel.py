@@ -71,8 +71,19 @@ class RtcChannel(Protocol):
     def play(self, pcm: bytes) -> None:
         """Speak: whole 10 ms frames, ahead of their time by the playout's lead at most."""
 
-    def clear(self) -> None:
-        """Silence at once: what was handed over and has not been heard is dropped everywhere."""
+    def clear(self) -> int | None:
+        """Silence at once: what was handed over and has not been heard is dropped everywhere.
+
+        :returns: how many samples were dropped unheard, where the channel paces what it sends and
+            so can count them; None where it cannot.
+        """
+
+    def played(self) -> int | None:
+        """How many samples, of all that `play` was ever given, the person has heard.
+
+        :returns: by the person's own receipts, as of now; None where there are none that can be
+            relied on, and the playout clock has to do.
+        """
 
     async def send_data(self, packet: str) -> None:
         """Send one data message of at most 1,024 bytes to all others.

@@ -19,6 +19,7 @@ from agent.audio import BYTES_PER_SECOND, SAMPLE_BYTES
 from agent.errors import ChannelError
 from agent.rtc.channel import ChannelEvent, ChannelLost, DataReceived, UserJoined, UserLeft
 from agent.rtc.handover import AudioHandover
+from agent.rtc.receipts import Receipts
 from agent.websocket import Terms, open_websocket
 
 JOIN_S: Final = 10.0
@@ -105,7 +106,9 @@ class LocalChannel:
         self.uid = int(members.get("uid", 0))
         self._websocket = websocket
         self._header = self.uid.to_bytes(_HEADER, "big")
-        self._listened_to: bytes | None = None
+        self._listens_to: int | None = None
+        self._receipts = Receipts()
+        self._joined: dict[int, int] = {}
         self._outbox: deque[bytes | str] = deque()
         self._held = 0
         self._work = trio.Event()
@@ -117,11 +120,13 @@ class LocalChannel:
 
     def listen_to(self, uid: int) -> None:
         """See `RtcChannel`."""
-        self._listened_to = uid.to_bytes(_HEADER, "big")
+        self._listens_to = uid
         self.audio.clear()
+        self._receipts.begin(self._joined.get(uid, 0))
 
     def play(self, pcm: bytes) -> None:
         """See `RtcChannel`."""
+        self._receipts.hand_over(len(pcm) // SAMPLE_BYTES, trio.current_time())
         self._outbox.append(self._header + pcm)
         self._held += len(pcm)
         while self._held > OUTBOX_S * BYTES_PER_SECOND:
@@ -129,12 +134,17 @@ class LocalChannel:
         self._work.set()
 
     def clear(self) -> None:
-        """See `RtcChannel`."""
+        """See `RtcChannel`. What the relay and the receivers drop is theirs to know."""
+        self._receipts.clear(trio.current_time())
         # A clear that still waits is made again, too: the outbox holds one at most.
         self._outbox.clear()
         self._held = 0
         self._outbox.append(f'{{"control":"clear","uid":{self.uid}}}')
         self._work.set()
+
+    def played(self) -> int | None:
+        """See `RtcChannel`."""
+        return self._receipts.played(trio.current_time())
 
     async def send_data(self, packet: str) -> None:
         """See `RtcChannel`."""
@@ -172,21 +182,26 @@ class LocalChannel:
     def _hear(self, message: bytes) -> None:
         if len(message) % SAMPLE_BYTES or len(message) <= _HEADER:
             _log.warning("audio of %d bytes is not whole samples: dropped", len(message))
-        elif message[:_HEADER] == self._listened_to:
+        elif int.from_bytes(message[:_HEADER], "big") == self._listens_to:
             self.audio.put(message[_HEADER:])
 
     def _take_text(self, message: str) -> None:
         if not message.startswith("{"):
             self._emit(DataReceived(0, message))
             return
-        control = _control(message) or {}
-        uid = control.get("uid")
-        if control.get("control") == "joined" and isinstance(uid, int):
-            # Two agents that listened to each other would talk for ever.
-            if control.get("agent") is not True:
-                self._emit(UserJoined(uid))
-        elif control.get("control") == "left" and isinstance(uid, int):
-            self._emit(UserLeft(uid, str(control.get("reason", ""))))
+        match _control(message):
+            case {"control": "joined", "uid": int(uid), **rest}:
+                # Two agents that listened to each other would talk for ever.
+                if rest.get("agent") is not True:
+                    self._joined[uid] = self._receipts.handed
+                    self._emit(UserJoined(uid))
+            case {"control": "left", "uid": int(uid), **rest}:
+                self._joined.pop(uid, None)
+                self._emit(UserLeft(uid, str(rest.get("reason", ""))))
+            case {"control": "played", "uid": self.uid, "samples": int(samples), **rest}:
+                # A relay that does not say by whom has no other receiver in mind.
+                if rest.get("by", self._listens_to) == self._listens_to and samples >= 0:
+                    self._receipts.told(samples, trio.current_time())
 
     def _emit(self, event: ChannelEvent) -> None:
         try:

@@ -176,9 +176,14 @@ class WavChannel:
             self._heard += bytes(missing)
         self._heard += pcm
 
-    def clear(self) -> None:
+    def clear(self) -> int:
         """See `RtcChannel`."""
+        unheard = len(self._heard[self._position() :]) // SAMPLE_BYTES
         del self._heard[self._position() :]
+        return unheard
+
+    def played(self) -> None:
+        """See `RtcChannel`. A recording gives no receipts."""
 
     async def send_data(self, packet: str) -> None:
         """See `RtcChannel`. Nobody reads it."""

@@ -6,6 +6,7 @@ from typing import Any, Final
 from agent.audio import SAMPLE_RATE
 from agent.options import AgentOptions, default_instructions
 from agent.protocol.base import UNSET
+from agent.protocol.interruption import Interruptions
 from agent.protocol.session import (
     AudioFormat,
     AudioTranscription,
@@ -63,7 +64,7 @@ def _input(options: AgentOptions) -> RealtimeAudioConfigInput:
     return RealtimeAudioConfigInput(
         format=_format(options),
         transcription=transcription or None,
-        turn_detection=options.turn_detection,
+        turn_detection=Interruptions(options.turn_detection, options.least_speech).asked_for,
         noise_reduction=_set(
             options.noise_reduction and NoiseReduction(type=options.noise_reduction)
         ),

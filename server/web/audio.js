@@ -8,9 +8,12 @@ const WANTED = { echoCancellation: true, noiseSuppression: true, autoGainControl
 export const soundAllowed = () => window.isSecureContext && Boolean(navigator.mediaDevices);
 
 export class CallAudio {
-  /** `onpcm(Int16Array)` gets the microphone, `onlevel(uid, rms)` levels (uid null: the microphone's). */
-  constructor({ onpcm, onlevel, onlost }) {
-    Object.assign(this, { onpcm, onlevel, onlost });
+  /**
+   * `onpcm(Int16Array)` gets the microphone, `onlevel(uid, rms)` levels (uid null: the microphone's), and
+   * `onplayed(uid, samples)` how many of a member's samples were put out since it was last told.
+   */
+  constructor({ onpcm, onlevel, onplayed, onlost }) {
+    Object.assign(this, { onpcm, onlevel, onplayed, onlost });
     this.speakers = new Map();
     this.contexts = [];
     this.closed = false;
@@ -79,10 +82,16 @@ export class CallAudio {
   newSpeaker(uid) {
     if (this.speakers.size >= MEMBERS) return null;
     const node = new AudioWorkletNode(this.context, "speaker", { numberOfInputs: 0, outputChannelCount: [1] });
-    node.port.onmessage = ({ data }) => this.closed || this.onlevel(uid, data.level);
+    node.port.onmessage = ({ data }) => this.told(uid, data);
     node.connect(this.context.destination);
     this.speakers.set(uid, node);
     return node;
+  }
+
+  told(uid, { level, played }) {
+    if (this.closed) return;
+    if (level !== undefined) this.onlevel(uid, level);
+    else this.onplayed(uid, played);
   }
 
   clear(uid) {

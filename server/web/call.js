@@ -23,9 +23,11 @@ export class Call {
     this.closed = false;
     this.ready = false;
     this.adopted = false;
+    this.played = 0; // of the agent's samples; here, since a speaker can be forgotten and made again
     this.audio = new CallAudio({
       onpcm: (pcm) => this.channel?.sendAudio(pcm),
       onlevel: (uid, level) => this.level(uid, level),
+      onplayed: (uid, samples) => this.receipt(uid, samples),
       onlost: () => this.page.onnotice("The microphone is gone. You can type to the agent."),
     });
   }
@@ -113,6 +115,13 @@ export class Call {
   level(uid, level) {
     if (uid === null) this.page.onlevel("mic", level);
     else if (uid === this.agentUid) this.page.onlevel("agent", level);
+  }
+
+  /** Tells the agent how much of it was put out in this call: it cannot know what the person has heard. */
+  receipt(uid, samples) {
+    if (uid !== this.agentUid) return; // no one else asks, and the relay takes only so many texts a second
+    this.played += samples;
+    this.channel.sendControl({ control: "played", uid, samples: this.played });
   }
 
   say(text) {

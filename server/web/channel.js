@@ -107,6 +107,10 @@ export class Channel {
     this.socket.send(message);
   }
 
+  sendControl(message) {
+    if (this.open) this.socket.send(JSON.stringify(message));
+  }
+
   sendData(text) {
     if (this.open) this.socket.send(text);
   }

@@ -1,4 +1,5 @@
-// AudioWorklet: plays what one member of the channel says, out of a ring buffer, and posts its level.
+// AudioWorklet: plays what one member of the channel says, out of a ring buffer, and posts its level and
+// how much was played.
 //
 // Runs in a context of 24 kHz, so that a sample of the channel is a sample of the context. Each member
 // has a processor of its own: clearing one never touches another, and the browser does the mixing.
@@ -19,10 +20,11 @@ class Speaker extends AudioWorkletProcessor {
     this.last = 0; // the sample last put out: where sound stops, it fades from here and does not click
     this.power = 0;
     this.counted = 0;
+    this.played = 0; // samples put out and not told of yet
     this.clear();
     this.port.onmessage = ({ data }) => {
       if (data.pcm) this.add(data.pcm);
-      else if (data.clear) this.clear();
+      else if (data.clear) this.clearAndTell();
       else if (data.close) this.open = false;
     };
   }
@@ -32,6 +34,12 @@ class Speaker extends AudioWorkletProcessor {
     this.read = 0;
     this.count = 0;
     this.rebuffer();
+  }
+
+  /** Tells even that nothing was added: it is the last figure of what was cleared. */
+  clearAndTell() {
+    this.clear();
+    this.tell();
   }
 
   rebuffer() {
@@ -54,10 +62,15 @@ class Speaker extends AudioWorkletProcessor {
       output[i] = this.last = this.playing && this.count ? this.next() : this.fade();
       this.power += this.last * this.last;
     }
-    if (this.playing && !this.count) this.rebuffer();
+    if (this.playing && !this.count) this.runEmpty();
     this.counted += output.length;
     if (this.counted >= LEVEL) this.measure();
     return this.open;
+  }
+
+  runEmpty() {
+    this.rebuffer();
+    this.tell(); // it may be the last for long
   }
 
   startWhenReady(elapsed) {
@@ -71,6 +84,7 @@ class Speaker extends AudioWorkletProcessor {
     const sample = this.ring[this.read] / 32768;
     this.read = (this.read + 1) % CAPACITY;
     this.count--;
+    this.played++;
     this.gain = Math.min(1, this.gain + RISE);
     return sample * this.gain;
   }
@@ -82,6 +96,14 @@ class Speaker extends AudioWorkletProcessor {
   measure() {
     this.port.postMessage({ level: Math.sqrt(this.power / this.counted) });
     this.power = this.counted = 0;
+    if (this.played) this.tell();
+  }
+
+  // The device's latency is not taken off: what it was given is heard, if a little later, and nothing
+  // takes it back.
+  tell() {
+    this.port.postMessage({ played: this.played });
+    this.played = 0;
   }
 }
 

@@ -24,7 +24,7 @@ export class Transcript {
     const text = kind?.final ? event.transcript : event?.delta;
     if (!kind || typeof event.item_id !== "string" || typeof text !== "string") return null;
     const turn = this.find(event, kind.role, now);
-    if (kind.final) this.settle(turn, text, event.interrupted === true);
+    if (kind.final) this.settle(turn, text, event);
     else if (turn.final) return null; // a delta that was overtaken
     else turn.text += text;
     return turn;
@@ -57,8 +57,8 @@ export class Transcript {
     if (this.turns.length > TURNS) this.turns.shift();
   }
 
-  settle(turn, text, cut) {
-    Object.assign(turn, { text, cut, final: true });
+  settle(turn, text, { interrupted, audio_end_ms: heardMs }) {
+    Object.assign(turn, { text, cut: interrupted === true, heardMs, final: true });
     // Noise taken for speech, or an answer of which nothing was heard: no turn after all.
     if (!text.trim()) this.turns = this.turns.filter((other) => other !== turn);
   }

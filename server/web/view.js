@@ -44,10 +44,13 @@ export class TranscriptView {
     return item;
   }
 
-  fill(item, { text, final, cut }) {
+  fill(item, { text, final, cut, heardMs }) {
     item.querySelector(".said").textContent = text || "…";
     item.ariaBusy = String(!final); // lets a screen reader wait for the whole
-    if (cut && !item.querySelector(".cut")) item.append(element("span", "cut", "interrupted"));
+    if (!cut) return;
+    const mark = item.querySelector(".cut") ?? item.appendChild(element("span", "cut", ""));
+    const after = Number.isFinite(heardMs) ? ` after ${(heardMs / 1000).toFixed(1)} s` : "";
+    mark.textContent = `interrupted${after}`;
   }
 
   remove(turn) {

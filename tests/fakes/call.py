@@ -32,9 +32,18 @@ class Running:
 
 
 @asynccontextmanager
-async def a_call(options: AgentOptions = OPTIONS, *, person: bool = True) -> AsyncIterator[Running]:
-    """A call in which the person is already there, unless it is said otherwise."""
-    model, channel = ScriptedModel(), MemoryChannel()
+async def a_call(
+    options: AgentOptions = OPTIONS,
+    *,
+    person: bool = True,
+    channel: MemoryChannel | None = None,
+    patience_s: float = 3600,
+) -> AsyncIterator[Running]:
+    """A call in which the person is already there, unless it is said otherwise.
+
+    :param patience_s: the test has failed when it takes longer on its clock.
+    """
+    model, channel = ScriptedModel(), channel or MemoryChannel()
     socket = memory_websocket(model.serve)
     async with (
         open_model(socket, session_of(options)) as connection,
@@ -46,7 +55,7 @@ async def a_call(options: AgentOptions = OPTIONS, *, person: bool = True) -> Asy
         if person:
             channel.join()
         await wait_all_tasks_blocked()
-        with trio.fail_after(3600):
+        with trio.fail_after(patience_s):
             yield running
         nursery.cancel_scope.cancel()
 

@@ -10,7 +10,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from agent.protocol import decode_server_event
-from agent.protocol.actions import Action, Cause, Fail, Heard, Play, Send, StopPlayout, Warn
+from agent.protocol.actions import (
+    Action,
+    Cause,
+    Discard,
+    Fail,
+    Heard,
+    PartKey,
+    Play,
+    Send,
+    StopPlayout,
+    Warn,
+)
 from agent.protocol.conversation import Conversation
 from agent.protocol.session import TurnDetection
 
@@ -42,8 +53,8 @@ def test_a_second_request_waits_for_the_first_response() -> None:
 def test_without_turn_detection_the_client_cancels() -> None:
     conversation = Conversation(turn_detection=None)
     conversation.receive(event("response.created", response={"id": "r"}))
-    assert sent(conversation.playout_stopped(Cause.SPEECH, [])) == ["response.cancel"]
-    assert sent(conversation.playout_stopped(Cause.SPEECH, [])) == []  # once is enough
+    assert sent(conversation.playout_stopped(StopPlayout(Cause.SPEECH), [])) == ["response.cancel"]
+    assert sent(conversation.playout_stopped(StopPlayout(Cause.SPEECH), [])) == []  # once is enough
 
 
 def test_a_text_only_answer_is_never_cut_or_deleted() -> None:
@@ -54,7 +65,7 @@ def test_a_text_only_answer_is_never_cut_or_deleted() -> None:
         event("response.output_item.added", response_id="r", output_index=0, item=item)
     )
     conversation.receive(event("response.output_text.delta", **about("r"), delta="Hi"))
-    conversation.playout_stopped(Cause.SPEECH, [])
+    conversation.playout_stopped(StopPlayout(Cause.SPEECH), [])
     done = event("response.output_item.done", response_id="r", output_index=0, item=item)
     assert sent(conversation.receive(done)) == []
     assert sent(conversation.receive(event("response.done", response={"id": "r"}))) == []
@@ -66,7 +77,7 @@ def test_a_function_call_of_a_cut_response_is_not_deleted() -> None:
     conversation.receive(event("response.created", response={"id": "r"}))
     added = event("response.output_item.added", response_id="r", output_index=0, item=call)
     conversation.receive(added)
-    conversation.playout_stopped(Cause.SPEECH, [])
+    conversation.playout_stopped(StopPlayout(Cause.SPEECH), [])
     assert sent(conversation.receive(event("response.done", response={"id": "r"}))) == []
 
 
@@ -82,8 +93,15 @@ def test_a_late_delta_of_a_part_that_was_heard_whole_is_not_played() -> None:
     conversation.receive(event("response.created", response={"id": "r"}))
     conversation.receive(delta)
     conversation.receive(event("response.output_audio.done", **about("r")))
-    assert conversation.playout_stopped(Cause.SPEECH, []) == []  # all was heard: nothing is said
-    assert conversation.receive(delta) == []
+    item = {"type": "message", "role": "assistant", "content": [], "id": "item"}
+    conversation.receive(
+        event("response.output_item.done", response_id="r", output_index=0, item=item)
+    )
+    key = PartKey("r", "item", 0)
+    heard = [Heard(key=key, received=960, played=960, whole=True)]
+    # All was heard: nothing is said.
+    assert conversation.playout_stopped(StopPlayout(Cause.SPEECH), heard) == []
+    assert conversation.receive(delta) == [Discard(960)]
 
 
 def test_an_interrupted_response_that_was_forgotten_stays_silent() -> None:
@@ -93,9 +111,9 @@ def test_an_interrupted_response_that_was_forgotten_stays_silent() -> None:
         conversation.receive(event("response.created", response={"id": f"r{number}"}))
         if number == 0:
             conversation.receive(delta)
-            conversation.playout_stopped(Cause.SPEECH, [])
+            conversation.playout_stopped(StopPlayout(Cause.SPEECH), [])
         conversation.receive(event("response.done", response={"id": f"r{number}"}))
-    assert conversation.receive(delta) == []
+    assert conversation.receive(delta) == [Discard(960)]
     assert not conversation.busy  # a late event opens nothing
 
 
@@ -156,7 +174,7 @@ def test_a_server_that_names_ever_new_things_costs_no_more(new: str) -> None:
         words = event("response.output_audio_transcript.delta", **where, delta="word ")
         conversation.receive(words)
         if new == "interruption":
-            conversation.playout_stopped(Cause.SPEECH, [])
+            conversation.playout_stopped(StopPlayout(Cause.SPEECH), [])
             conversation.receive(event("response.created", response={"id": name}))
         if number % 1000 == 999:
             sizes.append(len(pickle.dumps((conversation._responses, conversation._interrupted))))
@@ -179,7 +197,7 @@ def test_samples_that_are_cut_between_two_deltas_are_put_together() -> None:
 def test_speech_while_nothing_is_heard_interrupts_nothing() -> None:
     conversation = Conversation(turn_detection=VAD)
     conversation.receive(event("response.created", response={"id": "r"}))
-    conversation.playout_stopped(Cause.SPEECH, [])
+    conversation.playout_stopped(StopPlayout(Cause.SPEECH), [])
     assert conversation.tally.interruptions == 0
 
 
@@ -228,11 +246,11 @@ class Playout:
                 events.append(action.event)
             elif isinstance(action, StopPlayout):
                 reports = [
-                    Heard(key=key, received=samples, played=samples * percent // 100)
+                    Heard(key=key, received=samples, played=samples * percent // 100, whole=False)
                     for key, samples in self.queue.items()
                 ]
                 self.queue.clear()
-                more = conversation.playout_stopped(action.cause, reports)
+                more = conversation.playout_stopped(action, reports)
                 events += self.perform(more, conversation, percent)
         return events
 

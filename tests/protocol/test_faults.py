@@ -4,7 +4,17 @@ import orjson
 import pytest
 
 from agent.protocol import decode_server_event
-from agent.protocol.actions import Action, Cause, Fail, Heard, Note, PartKey, Send, Warn
+from agent.protocol.actions import (
+    Action,
+    Cause,
+    Fail,
+    Heard,
+    Note,
+    PartKey,
+    Send,
+    StopPlayout,
+    Warn,
+)
 from agent.protocol.conversation import Conversation
 from agent.protocol.faults import KNOWN, Severity, severity
 from agent.protocol.session import TurnDetection
@@ -97,8 +107,12 @@ def test_a_correction_that_came_too_late_costs_nothing(code: str | None, message
     where = {"response_id": "r", "item_id": "item", "output_index": 0, "content_index": 0}
     delta = {"type": "response.output_audio.delta", **where, "delta": "AAAA" * 640}
     told(conversation, orjson.dumps(delta))
-    heard = [Heard(key=KEY, received=960, played=480)]
-    [send] = [a for a in conversation.playout_stopped(Cause.SPEECH, heard) if isinstance(a, Send)]
+    heard = [Heard(key=KEY, received=960, played=480, whole=False)]
+    [send] = [
+        a
+        for a in conversation.playout_stopped(StopPlayout(Cause.SPEECH), heard)
+        if isinstance(a, Send)
+    ]
     [action] = told(conversation, error_event(code, message, str(send.event.event_id)))
     assert isinstance(action, Note)
     assert "conversation.item.truncate" in action.text
@@ -111,7 +125,7 @@ def test_a_fatal_error_is_fatal_whatever_caused_it() -> None:
     conversation = Conversation(turn_detection=None)
     created = {"type": "response.created", "response": {"id": "r"}}
     told(conversation, orjson.dumps(created))
-    [cancel] = conversation.playout_stopped(Cause.PROGRAM, [])
+    [cancel] = conversation.playout_stopped(StopPlayout(Cause.PROGRAM), [])
     assert isinstance(cancel, Send)
     [action] = told(conversation, error_event("session_expired", "x", str(cancel.event.event_id)))
     assert isinstance(action, Fail)

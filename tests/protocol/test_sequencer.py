@@ -12,7 +12,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from agent.protocol import decode_server_event, encode
-from agent.protocol.actions import Action, Cause, Play, Send, StopPlayout, Warn
+from agent.protocol.actions import Action, Cause, Discard, Play, Send, StopPlayout, Warn
 from agent.protocol.conversation import Conversation
 from agent.protocol.response import RealtimeResponseCreateParams
 from agent.protocol.sequencer import MAX_WAITING
@@ -143,7 +143,7 @@ def test_a_cancellation_of_what_is_over_says_that_it_is_over() -> None:
     conversation = Conversation(turn_detection=VAD)
     conversation.receive(begun("r"))  # whose end is lost
     assert isinstance(conversation.user_text("hello")[0], StopPlayout)
-    [cancel] = sent(conversation.playout_stopped(Cause.TEXT, []))
+    [cancel] = sent(conversation.playout_stopped(StopPlayout(Cause.TEXT), []))
     assert cancel.type == "response.cancel"
     over = conversation.receive(refusal(cancel, "response_cancel_not_active"))
     assert [e.type for e in sent(over)] == ["response.create"]
@@ -235,17 +235,16 @@ def test_speech_silences_a_response_beside_but_corrects_nothing_of_it() -> None:
     delta = event("response.output_audio.delta", **where, delta="AAAA" * 640)
     assert isinstance(conversation.receive(delta)[0], Play)
     # The server cancels the conversation's own response only: this one has to be cancelled.
-    assert [e.type for e in sent(conversation.playout_stopped(Cause.SPEECH, []))] == [
-        "response.cancel"
-    ]
-    assert conversation.receive(delta) == []
+    stopped = conversation.playout_stopped(StopPlayout(Cause.SPEECH), [])
+    assert [request.type for request in sent(stopped)] == ["response.cancel"]
+    assert conversation.receive(delta) == [Discard(960)]
 
 
 def test_speech_lets_a_silent_response_beside_go_on() -> None:
     conversation = Conversation(turn_detection=VAD)
     conversation.request_response(BESIDE)
     conversation.receive(begun("side", None))
-    assert conversation.playout_stopped(Cause.SPEECH, []) == []
+    assert conversation.playout_stopped(StopPlayout(Cause.SPEECH), []) == []
 
 
 def test_the_end_of_a_response_that_was_lost_is_told_to_playout() -> None:
@@ -324,7 +323,7 @@ def perform(server: Server, conversation: Conversation, actions: list[Action]) -
         if isinstance(action, Send):
             server.inbox.append(action.event)
         elif isinstance(action, StopPlayout):
-            perform(server, conversation, conversation.playout_stopped(action.cause, []))
+            perform(server, conversation, conversation.playout_stopped(action, []))
 
 
 @given(STEPS)

@@ -142,6 +142,7 @@ def test_a_receipt_goes_to_the_one_whose_audio_it_is_for() -> None:
         '{"control": "played", "uid": "2", "samples": 1}',
         '{"control": "played", "uid": 2, "samples": -1}',
         '{"control": "played", "uid": true, "samples": 1}',
+        '{"control": "played", "uid": 2, "samples": 1.5}',
         '{"control": "played", "uid": 2}',
         "",
         "x" * 1_025,

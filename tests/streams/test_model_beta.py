@@ -12,13 +12,13 @@ from trio.testing import MockClock
 from trio_websocket import ConnectionClosed, WebSocketConnection, wrap_server_stream
 
 from agent.config import Settings, load_settings
+from agent.handle import Agent
 from agent.options import AgentOptions
 from agent.protocol import UnknownEvent
 from agent.protocol.client_events import InputAudioBufferAppendEvent, ResponseCreateEvent
 from agent.protocol.response import RealtimeResponseCreateParams
 from agent.protocol.server_events import ResponseDoneEvent
 from agent.run import Recording, run_agent
-from agent.session import Stop
 from agent.streams.model import open_model
 from agent.streams.session_config import session_of
 from tests.fakes.model import memory_websocket
@@ -154,13 +154,13 @@ async def test_a_beta_server_is_asked_and_answers(
 
 
 async def test_an_agent_is_configured_for_a_beta_server(real_settings: Settings) -> None:
-    model, stop = Model(), Stop()
+    model, agent = Model(), Agent()
     async with serving(model.serve) as url, trio.open_nursery() as nursery:
         settings = evolve(real_settings, realtime_api_base_uri=url)
-        run = partial(run_agent, recording=Recording(bytes(48_000), None), stop=stop)
+        run = partial(run_agent, recording=Recording(bytes(48_000), None), agent=agent)
         nursery.start_soon(run, settings, AgentOptions(channel_name="a", temperature=0.6))
         await model.until(lambda: model.got)
-        stop.request("seen")
+        agent.stop("seen")
     headers = [(name.lower(), value) for name, value in model.requests[0].headers]
     assert (b"openai-beta", b"realtime=v1") in headers
     assert (b"authorization", b"Basic dXNlcjpzZWNyZXQ=") in headers
