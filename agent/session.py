@@ -20,6 +20,7 @@ from attrs import frozen
 from agent.alarm import Alarm
 from agent.errors import ChannelError, ModelLost, ModelRefused, one_line
 from agent.options import AgentOptions
+from agent.people import People
 from agent.protocol.actions import (
     Action,
     AwaitSpeech,
@@ -44,8 +45,6 @@ from agent.rtc.channel import (
     DataReceived,
     RecordingOver,
     RtcChannel,
-    UserJoined,
-    UserLeft,
 )
 from agent.streams.barge_in import LocalBargeIn
 from agent.streams.chat import Chat, Reassembler
@@ -211,7 +210,7 @@ class Call:
             await self._model.send(request)
 
     async def _people(self, nursery: trio.Nursery) -> None:
-        people = _People(self._options.subscribe_uid)
+        people = People(self._options.subscribe_uid)
         deadline = trio.current_time() + self._patience(people)
         while True:
             event: ChannelEvent | None = None
@@ -305,7 +304,7 @@ class Call:
 
     # -- people ----------------------------------------------------------------------------
 
-    def _listen(self, people: "_People") -> None:
+    def _listen(self, people: People) -> None:
         if people.current is None:
             _log.info("%d left; waiting for a return", people.last)
             return
@@ -318,13 +317,13 @@ class Call:
             )
         self._somebody_came.set()
 
-    def _patience(self, people: "_People") -> float:
+    def _patience(self, people: People) -> float:
         if people.current is not None:
             return float("inf")
         grace = people.last is not None
         return self._options.user_rejoin_grace_s if grace else self._options.wait_for_user_s
 
-    def _nobody_left(self, people: "_People") -> Outcome:
+    def _nobody_left(self, people: People) -> Outcome:
         if people.last is not None:
             return Outcome("the person left")
         return Outcome(f"nobody came within {self._options.wait_for_user_s:g} s", 3)
@@ -346,34 +345,6 @@ class Call:
     def _end(self, outcome: Outcome) -> None:
         self._outcome = outcome
         self._scope.cancel()
-
-
-class _People:
-    """Who is in the channel, and who of them is listened to."""
-
-    def __init__(self, wanted: int | None) -> None:
-        self.current: int | None = None
-        self.last: int | None = None
-        self._wanted = wanted
-        self._here: list[int] = []
-
-    def take(self, event: UserJoined | UserLeft) -> bool:
-        """Note an event; whether it changes who is listened to."""
-        if isinstance(event, UserJoined):
-            self._here.append(event.uid)
-        elif event.uid in self._here:
-            self._here.remove(event.uid)
-        before = self.current
-        if self.current not in self._here:
-            self.current = self._choose()
-        if before is not None and self.current is None:
-            self.last = before
-        return self.current != before
-
-    def _choose(self) -> int | None:
-        if self._wanted is None:
-            return self._here[0] if self._here else None
-        return self._wanted if self._wanted in self._here else None
 
 
 def _silence_that_ends_a_turn(detection: TurnDetection | None) -> int:

@@ -12,6 +12,7 @@ from typing import Final
 from attrs import frozen
 
 from bench.measure import Figures
+from bench.playout import SETTINGS
 
 OURS: Final = "ours"
 BARE: Final = "bare-20"
@@ -71,6 +72,15 @@ ROWS: Final = (
     Row("local_off", "voice to the last frame, ms: median / most", "", "local_off_max"),
     Row("local_on_times", "local barge-in on: interruptions"),
     Row("local_on", "voice to the last frame, ms: median / most", "", "local_on_max"),
+    *(
+        Row(
+            f"lead_cpu_{lead}_{step}",
+            f"playout {lead} ms ahead in steps of {step}: CPU s a minute / gaps where busy",
+            "",
+            f"lead_gaps_{lead}_{step}",
+        )
+        for lead, step in SETTINGS
+    ),
 )
 
 PROTOCOL_ROWS: Final = (

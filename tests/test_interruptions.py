@@ -364,8 +364,8 @@ async def test_a_delta_after_its_response_is_over_does_not_mute_the_agent(
 ) -> None:
     async with a_call() as call:
         await call.model.answer(500)
-        await call.model.audio(250)  # it lost its way, and nothing says that it was the last
         await trio.sleep(1)
+        await call.model.audio(250)  # it lost its way, and nothing says that it was the last
         await call.model.answer(500, "resp_2", "item_2")
         await trio.sleep(1)
         assert call.channel.handed_ms() == 1000
