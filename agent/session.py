@@ -176,17 +176,16 @@ class Call:
 
     async def _uplink(self) -> None:
         await run_uplink(
-            self._hear,
+            self._channel.audio.receive,
             self._model.send,
             self._tap.to_model,
             fill_ms=_silence_that_ends_a_turn(self._options.turn_detection),
+            hear=self._hear,
         )
 
-    async def _hear(self) -> bytes:
-        pcm = await self._channel.audio.receive()
+    def _hear(self, pcm: bytes) -> None:
         if self.barge_in is not None:
             self.barge_in.hear(pcm)
-        return pcm
 
     async def _take_events(self) -> None:
         while True:

@@ -23,7 +23,7 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 
-from agent.audio import FRAME_SAMPLES, ms_to_bytes
+from agent.audio import FRAME_SAMPLES, SAMPLE_RATE, ms_to_bytes
 from agent.protocol import server_events as server
 from agent.protocol.actions import (
     Action,
@@ -155,7 +155,7 @@ class Interleavings(RuleBasedStateMachine):
         self.cuts: list[Cut] = []
         self.told: dict[str, list[Any]] = {}
         self.delivered = 0
-        self.speaks = False
+        self.speaks = self.spoke = False
         self.speech_alarm = self.resume_alarm = float("inf")
         self.asked: set[str] = set()
         self.unwanted: set[str] = set()
@@ -204,7 +204,11 @@ class Interleavings(RuleBasedStateMachine):
         """By the person's own account: which responses are silenced, and what was heard of them."""
         self.far_end.listen()
         by_program = stop.cause is Cause.PROGRAM
-        self.unwanted |= {name for name in self.asked if by_program or name not in self.protected}
+        # Where a turn is found to have been an interruption only when it is over, what was asked
+        # for since it began is wanted.
+        if stop.cause is not Cause.SPEECH or self.spoke or self.conversation.person_speaks:
+            kept = set() if by_program else self.protected
+            self.unwanted |= self.asked - kept
         for response in self.responses:
             if response.id in self.silenced or response.id in stop.spared:
                 continue
@@ -238,6 +242,7 @@ class Interleavings(RuleBasedStateMachine):
             self.ended.add(str(event.response.id))
         elif isinstance(event, server.RealtimeErrorEvent):
             self.asked.discard(str(event.error.event_id))
+        self.spoke = self.conversation.person_speaks
         self.perform(self.conversation.receive(event))
 
     # -- the server ----------------------------------------------------------------------------
@@ -430,6 +435,17 @@ class Interleavings(RuleBasedStateMachine):
     def server_fails(self) -> None:
         error = server.RealtimeError(type="server_error", message="oops", event_id="evt_of_others")
         self.receive(server.RealtimeErrorEvent(error=error))
+
+    @precondition(lambda self: self.active is None and not self.speaks)
+    @rule(then_ms=st.sampled_from([0, 433, 1500]))
+    def protected_speech_begins(self, then_ms: int) -> None:
+        self.perform(self.conversation.say("It is recorded.", allow_interruptions=False))
+        while self.active is None and self.requests:
+            self.server_takes(refuses=False)
+        if self.active is not None and not self.active.is_stopping:
+            self.begin_item(is_message=True)
+            self.send_audio(3 * SAMPLE_RATE)
+            self.pass_time(then_ms / 1000)
 
     # -- the person and the program --------------------------------------------------------------
 

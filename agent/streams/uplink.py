@@ -13,12 +13,17 @@ GAP_S: Final = 0.2
 FILL_STEP_MS: Final = 100
 
 
+def _ignore(_: bytes) -> None:
+    pass
+
+
 async def run_uplink(
     receive: Callable[[], Awaitable[bytes]],
     send: Callable[[InputAudioBufferAppendEvent], Awaitable[None]],
     record: Callable[[bytes], None],
     *,
     fill_ms: int,
+    hear: Callable[[bytes], None] = _ignore,
 ) -> None:
     """Send the person's audio to the model for as long as the call lasts.
 
@@ -29,6 +34,7 @@ async def run_uplink(
     :param send: sends one event; while it waits the hand-over drops what grows too old.
     :param record: is given everything that is sent.
     :param fill_ms: how much silence fills a gap at most: enough to end any turn.
+    :param hear: is given the same before it is sent.
     """
     silence = bytes(ms_to_bytes(FILL_STEP_MS))
     filled_ms = fill_ms  # nobody has spoken yet: there is no turn to end
@@ -42,5 +48,6 @@ async def run_uplink(
         else:
             filled_ms += FILL_STEP_MS
             pcm = silence
+        hear(pcm)
         await send(InputAudioBufferAppendEvent(audio=pcm))
         record(pcm)
