@@ -27,6 +27,7 @@ class Alarm:
             self._was_set = trio.Event()
             with trio.move_on_at(self._at):
                 await self._was_set.wait()
-                continue
-            self._at = float("inf")
-            self._ring()
+            # It may have been set anew in the moment that it was due.
+            if trio.current_time() >= self._at:
+                self._at = float("inf")
+                self._ring()

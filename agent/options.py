@@ -66,6 +66,18 @@ def _turn_detection() -> TurnDetection:
     )
 
 
+def _needs_detection(instance: Any, attribute: "Attribute[Any]", value: Any) -> None:
+    if value and instance.turn_detection is None:
+        raise BadField(attribute.name, "needs a turn_detection")
+
+
+def _length_is_known(instance: Any, attribute: "Attribute[int]", value: int) -> None:
+    # semantic_vad tells the end of speech up to 8 seconds late: a cough would pass for a speech.
+    detection = instance.turn_detection
+    if value and (detection is None or detection.type != "server_vad"):
+        raise BadField(attribute.name, "needs a turn_detection of the type server_vad")
+
+
 def _words_are_known(instance: Any, attribute: "Attribute[int]", value: int) -> None:
     if value and instance.transcription_model is None:
         raise BadField(attribute.name, "needs a transcription_model")
@@ -121,9 +133,11 @@ class AgentOptions:
     )
     greeting: str | None = None
     greeting_allow_interruptions: bool = True
-    min_interruption_ms: int = field(default=0, validator=in_range(0, 10_000))
-    min_interruption_words: int = field(default=0, validator=[in_range(0, 100), _words_are_known])
-    local_barge_in: bool = False
+    min_interruption_ms: int = field(default=0, validator=[in_range(0, 10_000), _length_is_known])
+    min_interruption_words: int = field(
+        default=0, validator=[in_range(0, 100), _needs_detection, _words_are_known]
+    )
+    local_barge_in: bool = field(default=False, validator=_needs_detection)
     false_interruption_timeout_ms: int = field(default=500, validator=in_range(100, 5000))
     subscribe_uid: int | None = field(default=None, validator=in_range(1, MAX_UID))
     wait_for_user_s: float = field(default=30.0, validator=in_range(0))

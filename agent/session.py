@@ -34,10 +34,12 @@ from agent.protocol.actions import (
     Publish,
     Send,
     StopPlayout,
+    TooLittle,
     Warn,
 )
 from agent.protocol.client_events import RealtimeClientEvent
 from agent.protocol.conversation import Conversation
+from agent.protocol.server_events import SessionUpdatedEvent
 from agent.protocol.session import TurnDetection
 from agent.rtc.channel import (
     ChannelEvent,
@@ -119,6 +121,8 @@ class Call:
         self._channel = channel
         self._tap = tap
         self.conversation = Conversation(options.turn_detection, options.least_speech)
+        # As the server says that it is: what was not asked for has its own defaults.
+        self.conversation.receive(SessionUpdatedEvent(session=model.session))
         self.downlink = Downlink(
             _Spoken(channel, tap),
             lead_ms=options.playout_lead_ms,
@@ -133,7 +137,7 @@ class Call:
         self._scope = trio.CancelScope()
         self._outcome = Outcome("the call ended")
         self._somebody_came = trio.Event()
-        self._heard_at = trio.current_time()
+        self._heard_at = self._answered_at = trio.current_time()
 
     async def run(self) -> Outcome:
         """Run the call to its end.
@@ -191,17 +195,20 @@ class Call:
         while True:
             event = await self._model.receive()
             self._heard_at = trio.current_time()
+            # While an answer is due, nothing but its own events is a sign of it.
+            if event.type.startswith("response.") or not self.conversation.is_answered:
+                self._answered_at = self._heard_at
             self._perform(self.conversation.receive(event))
 
     async def _give_up_what_is_lost(self) -> None:
         while True:
             await trio.sleep(1)
-            silence = trio.current_time() - self._heard_at
+            now = trio.current_time()
             if self.conversation.person_speaks:
-                if silence >= TURN_OVERDUE_S:
+                if now - self._heard_at >= TURN_OVERDUE_S:
                     self._perform(self.conversation.give_up_turn())
-            elif self.conversation.waits_for_server and silence >= OVERDUE_S:
-                self._heard_at = trio.current_time()
+            elif self.conversation.waits_for_server and now - self._answered_at >= OVERDUE_S:
+                self._answered_at = now
                 self._perform(self.conversation.give_up())
 
     async def _send_requests(self) -> None:
@@ -251,38 +258,55 @@ class Call:
     def _perform(self, actions: list[Action]) -> None:
         for action in actions:
             match action:
-                case Play(key, order, pcm):
-                    self.downlink.play(key, pcm, order)
-                case Discard(samples):
-                    self.downlink.ledger.refuse(samples)
-                case StopPlayout():
-                    heard = self.downlink.stop(action.spared)
-                    self._perform(self.conversation.playout_stopped(action, heard))
-                case AwaitSpeech(seconds):
-                    self._speech_alarm.set(seconds)
                 case Send(event):
                     self._send(event)
                 case Publish(message):
                     self._chat.put(message)
-                case EndOfAudio(key):
-                    self.downlink.finish(key)
-                case EndOfResponse(response_id):
-                    self.downlink.finish_response(response_id)
                 case Warn(text):
                     _log.warning("%s", one_line(text))
                 case Note(text):
                     _log.info("%s", one_line(text))
                 case Fail(message, code):
                     raise ModelRefused(message, code)
+                case _:
+                    self._perform_on_playout(action)
+
+    def _perform_on_playout(self, action: Action) -> None:
+        match action:
+            case Play(key, order, pcm):
+                self.downlink.play(key, pcm, order)
+            case Discard(samples):
+                self.downlink.ledger.refuse(samples)
+            case EndOfAudio(key):
+                self.downlink.finish(key)
+            case EndOfResponse(response_id):
+                self.downlink.finish_response(response_id)
+            case StopPlayout():
+                heard = self.downlink.stop(action.spared)
+                self._perform(self.conversation.playout_stopped(action, heard))
+            case AwaitSpeech(seconds):
+                self._await_speech(seconds)
+            case TooLittle():
+                if self.barge_in is not None:
+                    self.barge_in.go_on()
 
     def _playout_over(self, response_id: str) -> None:
         self._perform(self.conversation.playout_over(response_id))
+
+    def _await_speech(self, seconds: float) -> None:
+        if seconds < float("inf"):
+            self._speech_alarm.set(seconds)
+        if self.barge_in is not None:
+            self.barge_in.wait(seconds)
 
     def _speech_goes_on(self) -> None:
         self._perform(self.conversation.speech_goes_on())
 
     def _send(self, event: RealtimeClientEvent) -> None:
-        self._heard_at = trio.current_time()  # nothing can have come of it yet
+        # Nothing can have come of it yet.
+        self._heard_at = trio.current_time()
+        if not self.conversation.is_answered:
+            self._answered_at = self._heard_at
         try:
             self._requests_in.send_nowait(event)
         except trio.WouldBlock:
@@ -291,13 +315,10 @@ class Call:
     def _local_barge_in(self) -> LocalBargeIn:
         from agent.streams.local_vad import LocalVad
 
-        # Speech that has to last, or to have words, is no interruption before it had them.
-        least_ms = self._options.min_interruption_ms
-        window_ms = self._options.false_interruption_timeout_ms + least_ms
         return LocalBargeIn(
             LocalVad(),
             self.downlink,
-            window_s=window_ms / 1000,
+            window_s=self._options.false_interruption_timeout_ms / 1000,
             may_pause=lambda: not self.conversation.protects(self.downlink.heard_now()),
         )
 

@@ -11,7 +11,7 @@ import itertools
 from collections import deque
 from typing import Any, Final
 
-from attrs import define, field
+from attrs import define, evolve, field
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import (
@@ -421,10 +421,20 @@ class Interleavings(RuleBasedStateMachine):
                 else:
                     response.is_stopping = True
             case "session.update":
-                self.detection = request.session.audio.input.turn_detection
+                self.take_update(request.session.audio.input.turn_detection)
                 self.receive(server.SessionUpdatedEvent(session=request.session))
             case "conversation.item.truncate" | "conversation.item.delete" if refuses:
                 self.refuse(request, "invalid_value")
+
+    def take_update(self, new: TurnDetection) -> None:
+        """What an update does not name stays as it was."""
+        old = self.detection
+        assert old is not None
+        self.detection = evolve(
+            new,
+            create_response=_merged(new.create_response, old.create_response),
+            interrupt_response=_merged(new.interrupt_response, old.interrupt_response),
+        )
 
     def refuse(self, request: Any, code: str) -> None:
         error = server.RealtimeError(
@@ -593,6 +603,11 @@ class Interleavings(RuleBasedStateMachine):
         assert not list(self.downlink.ledger)
         for cut in self.cuts:
             assert len(self.told.get(cut.item.id, [])) == (not cut.is_whole), cut
+
+
+def _merged(new: Any, old: Any) -> Any:
+    """An update leaves as it was what it does not name."""
+    return old if new is UNSET else new
 
 
 def test_all_interleavings() -> None:

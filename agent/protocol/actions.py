@@ -87,9 +87,17 @@ class StopPlayout:
 
 @frozen
 class AwaitSpeech:
-    """After so many seconds `Conversation.speech_goes_on` is to be called: was it speech?"""
+    """The person speaks, but not enough yet to interrupt.
+
+    :ivar seconds: after which `Conversation.speech_goes_on` is to be called; infinite: never.
+    """
 
     seconds: float
+
+
+@frozen
+class TooLittle:
+    """What the person said was too little to interrupt."""
 
 
 @frozen
@@ -135,6 +143,7 @@ Action: TypeAlias = (
     | EndOfResponse
     | StopPlayout
     | AwaitSpeech
+    | TooLittle
     | Send
     | Publish
     | Warn

@@ -9,11 +9,12 @@ from typing import Any, Final
 
 from attrs import frozen
 
+from agent.audio import SAMPLE_BYTES
 from agent.protocol import server_events as server
-from agent.protocol.actions import Action, Discard, EndOfAudio, Play
+from agent.protocol.actions import Action, Discard, EndOfAudio, EndOfResponse, Play
 from agent.protocol.corrections import Corrections
 from agent.protocol.responses import Responses, place
-from agent.protocol.tracking import SAMPLE_BYTES, Part
+from agent.protocol.tracking import Part
 from agent.protocol.transcripts import said
 
 
@@ -48,11 +49,21 @@ class Answers:
         return []
 
     def _on_audio(self, event: server.ResponseAudioDeltaEvent) -> list[Action]:
+        is_new = event.item_id not in self.responses.named(event.response_id).items
         response, part = self.responses.find(event)
         if part is None or part.ended or response.done or response.interrupted:
-            return [Discard(len(event.delta) // SAMPLE_BYTES)]
+            dropped: list[Action] = [Discard(len(event.delta) // SAMPLE_BYTES)]
+            item = response.items.get(event.item_id)
+            if item is not None and is_new and response.interrupted and not response.beside:
+                return [*dropped, *self.corrections.unheard(item)]
+            return dropped
         pcm = part.add_audio(event.delta)
-        return [Play(part.key, (place(event), part.key.content_index), pcm)] if pcm else []
+        if not pcm:
+            return []
+        play = Play(part.key, (place(event), part.key.content_index), pcm)
+        response.over = False
+        # What comes of a response that was given up is heard, and nothing waits for more of it.
+        return [play, EndOfResponse(response.id)] if response.finished else [play]
 
     def _on_audio_done(self, event: server.ResponseAudioDoneEvent) -> list[Action]:
         response, part = self.responses.find(event)

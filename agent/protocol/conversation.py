@@ -19,6 +19,7 @@ The rules:
 There is no clock, no socket and no Trio here.
 """
 
+import json
 from collections.abc import Callable, Iterable, Iterator
 from itertools import count
 from typing import Any, Final
@@ -37,6 +38,7 @@ from agent.protocol.actions import (
     PartKey,
     Send,
     StopPlayout,
+    TooLittle,
     Warn,
 )
 from agent.protocol.answers import Answers
@@ -44,11 +46,18 @@ from agent.protocol.client_events import (
     ConversationItemCreateEvent,
     RealtimeClientEvent,
     ResponseCancelEvent,
+    SessionUpdateEvent,
 )
 from agent.protocol.codec import UnknownEvent
 from agent.protocol.corrections import Corrections
 from agent.protocol.faults import NOT_ACTIVE, Severity, in_words, severity
-from agent.protocol.interruption import PROTECTED, Interruptions, LeastSpeech, is_protected
+from agent.protocol.interruption import (
+    PROTECTED,
+    Interruptions,
+    LeastSpeech,
+    Verdict,
+    is_protected,
+)
 from agent.protocol.items import Content, RealtimeConversationItemUserMessage
 from agent.protocol.response import RealtimeResponse, RealtimeResponseCreateParams
 from agent.protocol.responses import Responses, keep_newest
@@ -106,7 +115,12 @@ class Conversation:
     @property
     def busy(self) -> bool:
         """Whether an answer is on its way, or the person is in the midst of a turn."""
-        return self.person_speaks or not self._sequencer.idle or self._responses.open() is not None
+        return self.person_speaks or not self._sequencer.idle or self.is_answered
+
+    @property
+    def is_answered(self) -> bool:
+        """Whether a response of the conversation is under way."""
+        return self._responses.open() is not None
 
     def protects(self, response_id: str | None) -> bool:
         """Whether no speech interrupts this response."""
@@ -133,9 +147,10 @@ class Conversation:
         self.tally.interruptions += bool(unheard)
         actions: list[Action] = []
         for response in self._responses:
-            is_open = response.open and (response.is_heard or not response.beside)
+            # Of one that is not done more may come, however long nothing came of it.
+            is_due = not response.done and (response.is_heard or not response.beside)
             is_stopped = response.id not in stop.spared and not response.interrupted
-            if is_stopped and (is_open or response.id in unheard):
+            if is_stopped and (is_due or response.id in unheard):
                 actions += self._interrupted(response, stop.cause, reported)
         return self._noted(actions)
 
@@ -146,7 +161,7 @@ class Conversation:
         actions: list[Action] = []
         if response.open and (response.beside or not self._interruptions.server_cancels(cause)):
             actions.append(self._cancel(response))
-        if not response.beside:
+        if not response.beside and not response.over:
             for item in response.messages():
                 actions += self._corrections.interrupted(item, reported)
         return actions
@@ -155,14 +170,14 @@ class Conversation:
         """All of this response was heard, and no more of it comes."""
         response = self._responses.get(response_id)
         if response is not None:
-            response.protected = False
+            response.over, response.protected = True, False
         return self._noted([])
 
     def speech_goes_on(self) -> list[Action]:
         """The time of an `AwaitSpeech` has passed; where several were asked for, the last one's."""
         if not self.person_speaks:
             return []
-        return self._speech_interrupts(self._interruptions.goes_on())
+        return self._noted(self._judged(self._interruptions.goes_on()))
 
     def user_text(self, text: str) -> list[Action]:
         """The person typed a message: it interrupts, and it wants an answer."""
@@ -174,13 +189,13 @@ class Conversation:
     def interrupt(self, cause: Cause) -> list[Action]:
         """Fall silent, for this reason; a response that has been asked for is not wanted either.
 
-        Protected speech goes on, unless it is the program that wants silence.
+        Protected speech goes on, unless it is the program that wants silence. Then nothing that
+        waits to be said is said.
         """
         if cause is Cause.PROGRAM:
-            self._sequencer.abandon()
+            self._sequencer.abandon_all()
             return [StopPlayout(cause)]
-        if not self._sequencer.asks_for_protected:
-            self._sequencer.abandon()
+        self._sequencer.abandon()
         return [StopPlayout(cause, self._responses.protected())]
 
     def say(self, words: str, *, allow_interruptions: bool = True) -> list[Action]:
@@ -188,7 +203,10 @@ class Conversation:
 
         :param allow_interruptions: False protects them: no speech or typed text interrupts them.
         """
-        params = RealtimeResponseCreateParams(instructions=f'Say exactly: "{words}"')
+        quoted = json.dumps(words, ensure_ascii=False)
+        params = RealtimeResponseCreateParams(
+            instructions=f"Say exactly: {quoted}", tool_choice="none"
+        )
         if not allow_interruptions:
             params = evolve(params, metadata=dict(PROTECTED))
         return self.request_response(params)
@@ -214,7 +232,9 @@ class Conversation:
         """
         self._sequencer.began()
         actions: list[Action] = [Warn("nothing came of an answer that was due: given up")]
-        actions += [self._end(response) for response in self._responses if response.open]
+        for response in self._responses:
+            if response.open:
+                actions += self._end(response)
         return self._noted([*actions, *self._create_when_possible()])
 
     def give_up_turn(self) -> list[Action]:
@@ -230,10 +250,10 @@ class Conversation:
         wait_s = self._interruptions.began(event, self._responses.youngest)
         if wait_s is None:
             return [*self.interrupt(Cause.SPEECH), *begun]
-        return [*begun, *([AwaitSpeech(wait_s)] if wait_s < float("inf") else [])]
+        return [*begun, AwaitSpeech(wait_s)]
 
     def _on_speech_stopped(self, event: server.InputAudioBufferSpeechStoppedEvent) -> list[Action]:
-        actions = self._speech_interrupts(self._interruptions.stopped(event))
+        actions = self._judged(self._interruptions.stopped(event))
         self.person_speaks = False
         return actions
 
@@ -255,7 +275,7 @@ class Conversation:
         text = event.delta or ""
         told = heard("delta", event.item_id, event.content_index or 0, text, event.event_id)
         verdict = self._interruptions.heard(event.item_id, text, is_all=False)
-        return [*self._speech_interrupts(verdict), told]
+        return [*self._judged(verdict), told]
 
     def _on_input_transcript(
         self, event: server.ConversationItemInputAudioTranscriptionCompletedEvent
@@ -263,22 +283,23 @@ class Conversation:
         text = event.transcript or ""
         told = heard("completed", event.item_id, event.content_index or 0, text, event.event_id)
         verdict = self._interruptions.heard(event.item_id, text, is_all=True)
-        return [*self._speech_interrupts(verdict), told]
+        return [*self._judged(verdict), told]
 
-    def _speech_interrupts(self, youngest: int | None) -> list[Action]:
-        """The person has said enough to interrupt every response up to this number, if any."""
-        if youngest is None:
-            return []
+    def _judged(self, verdict: Verdict) -> list[Action]:
+        """What follows where a turn of the person's is found to interrupt, or not to."""
+        if verdict.youngest is None:
+            return [TooLittle()] if verdict.is_final else []
         if self.person_speaks:
             return self.interrupt(Cause.SPEECH)
         # The turn was over before its words were known: what came after it answers it.
-        answers = {response.id for response in self._responses if response.number > youngest}
+        answers = {r.id for r in self._responses if r.number > verdict.youngest}
         return [StopPlayout(Cause.SPEECH, self._responses.protected() | answers)]
 
     def _on_input_transcript_failed(
         self, event: server.ConversationItemInputAudioTranscriptionFailedEvent
     ) -> list[Action]:
-        return [Warn(f"the person's words of {event.item_id} could not be transcribed")]
+        words = f"the person's words of {event.item_id} could not be transcribed"
+        return [*self._judged(self._interruptions.unheard(event.item_id)), Warn(words)]
 
     # -- the model's answer ----------------------------------------------------------------
 
@@ -296,10 +317,15 @@ class Conversation:
         lost = [] if beside else [r for r in self._responses.unfinished() if not r.beside]
         response = self._responses.named(name)
         response.open, response.announced, response.beside = True, True, beside
-        actions: list[Action] = [self._end(other) for other in lost if other is not response]
+        actions: list[Action] = []
+        for other in lost:
+            if other is not response:
+                actions += self._end(other, is_done=True)
         if beside:
             return actions
         response.protected = self._is_protected(event.response)
+        if response.protected:
+            self._sequencer.protected_began()
         if not self._sequencer.outstanding:
             # By itself a server answers a turn that has ended, whose end may have been lost.
             self.person_speaks = False
@@ -329,14 +355,11 @@ class Conversation:
             response.beside = self._sequencer.is_beside(event.response)
             if not response.beside:
                 self._sequencer.began()
-        response.done = True
-        response.protected = response.protected and response.is_heard
+        if not response.beside:
+            self._sequencer.ended()
         if event.response.usage:
             self.tally.tokens += event.response.usage.total_tokens or 0
-        actions: list[Action] = [self._end(response)]
-        for item in response.messages():
-            item.done = True
-            actions += self._corrections.item_done(item)
+        actions = self._end(response, is_done=True)
         return [*actions, *_complaints(event), *self._create_when_possible()]
 
     # -- errors ----------------------------------------------------------------------------
@@ -356,6 +379,9 @@ class Conversation:
         self, error: server.RealtimeError, cause: RealtimeClientEvent | None, found: Severity
     ) -> list[Action]:
         """What an error makes possible."""
+        if isinstance(cause, SessionUpdateEvent):
+            self._interruptions.refused()
+            return []
         if isinstance(cause, ResponseCancelEvent) and error.code == NOT_ACTIVE:
             return self._close(str(cause.response_id))
         if self._sequencer.refused(error.event_id or "", error.code or None):
@@ -372,14 +398,24 @@ class Conversation:
         response = self._responses.get(response_id)
         if response is None or not response.open:
             return []
-        return [self._end(response), *self._create_when_possible()]
+        return [*self._end(response, is_done=True), *self._create_when_possible()]
 
     # -- helpers ---------------------------------------------------------------------------
 
-    def _end(self, response: Response) -> EndOfResponse:
-        """No more of it is waited for."""
+    def _end(self, response: Response, *, is_done: bool = False) -> list[Action]:
+        """No more of it is waited for.
+
+        :param is_done: what comes of it all the same is not wanted.
+        """
         response.open, response.finished = False, True
-        return EndOfResponse(response.id)
+        response.done = response.done or is_done
+        # Where it has no audio, nothing tells that all of it was heard.
+        response.protected = response.protected and response.is_heard
+        actions: list[Action] = [EndOfResponse(response.id)]
+        for item in response.messages() if is_done else ():
+            item.done = True
+            actions += self._corrections.item_done(item)
+        return actions
 
     def _cancel(self, response: Response) -> Send:
         return Send(ResponseCancelEvent(response_id=response.id, event_id=self._new_id()))
@@ -389,7 +425,10 @@ class Conversation:
 
         A guard for protected speech comes before the request for it, and goes when it is over.
         """
-        needed = self._sequencer.wants_protected or bool(self._responses.protected())
+        is_wanted = self._sequencer.wants_protected or bool(self._responses.protected())
+        # A turn that was begun under a guard is answered under it.
+        is_quiet = self._sequencer.idle and not self.person_speaks
+        needed = is_wanted or (self._interruptions.is_guarded and not is_quiet)
         update = self._interruptions.guard(needed=needed)
         if update is not None:
             told = Send(evolve(update, event_id=self._new_id()))
@@ -401,7 +440,7 @@ class Conversation:
         return actions
 
     def _create_when_possible(self) -> list[Action]:
-        if self.person_speaks or self._responses.open() is not None:
+        if self.person_speaks or self.is_answered:
             return []
         create = self._sequencer.next()
         return [Send(create)] if create else []

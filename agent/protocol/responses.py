@@ -8,7 +8,9 @@ from attrs import define, field
 from agent.protocol.tracking import Part, Response
 
 _KEPT_RESPONSES: Final = 16
-"""Ended responses that are remembered: more than playout can still hold."""
+"""Responses that are remembered when they have ended and nothing of them can be heard any more."""
+_MAX_RESPONSES: Final = 512
+"""Responses that are remembered at all: more than playout holds parts."""
 _KEPT_NAMES: Final = 256
 """Names of interrupted responses. Late events come within seconds; these are minutes of talk."""
 
@@ -70,8 +72,9 @@ class Responses:
         return response, response.part(event.item_id, place(event), event.content_index or 0)
 
     def _forget_old(self) -> None:
-        ended = [r.id for r in self if not (r.open or r.protected)]
-        for response_id in ended[:-_KEPT_RESPONSES]:
+        ended = [response.id for response in self if response.is_past]
+        closed = [response.id for response in self if not response.open]
+        for response_id in {*ended[:-_KEPT_RESPONSES], *closed[:-_MAX_RESPONSES]}:
             del self._known[response_id]
 
 

@@ -44,6 +44,7 @@ class Sequencer:
     _asked: str | None = None
     _unwanted: bool = False
     _sent: dict[str, ResponseCreateEvent] = field(factory=dict)
+    _doubtful: set[str] = field(factory=set)
     _beside: dict[str, None] = field(factory=dict)
 
     @property
@@ -64,8 +65,12 @@ class Sequencer:
 
     @property
     def wants_protected(self) -> bool:
-        """Protected speech has been asked for, or waits to be."""
-        return self.asks_for_protected or any(map(_is_protected, self._waiting))
+        """Protected speech has been asked for and has not begun, or waits to be asked for.
+
+        A request that crossed a response of the server's own counts, for it will be refused.
+        """
+        sent = (create.response for create in self._sent.values())
+        return any(map(_is_protected, self._waiting)) or any(map(_is_protected, sent))
 
     def want(self, params: RealtimeResponseCreateParams) -> ResponseCreateEvent | None:
         """Ask for a response; what is to be sent at once, if anything is."""
@@ -78,7 +83,8 @@ class Sequencer:
         if params != _ANY or _ANY not in self._waiting:
             self._waiting.append(params)
         if len(self._waiting) > MAX_WAITING:
-            self._waiting.popleft()
+            plain = (at for at, other in enumerate(self._waiting) if not _is_protected(other))
+            del self._waiting[next(plain, 0)]
             self.dropped += 1
         return None
 
@@ -95,9 +101,40 @@ class Sequencer:
         return create
 
     def abandon(self) -> None:
-        """An interruption: what is outstanding is not wanted any more."""
+        """The person interrupts: what is outstanding is not wanted any more, unless protected."""
+        self._unwanted = self._asked is not None and not self.asks_for_protected
+        self._keep(lambda create: _is_protected(create.response))
+
+    def abandon_all(self) -> None:
+        """The program wants silence: nothing is wanted of what was asked for or waits."""
         self._unwanted = self._asked is not None
-        self._sent = {name: sent for name, sent in self._sent.items() if name == self._asked}
+        self._waiting.clear()
+        self._keep(lambda _: False)
+
+    def protected_began(self) -> None:
+        """A protected response has begun: it is the one that was asked for."""
+        self._keep(lambda create: not _is_protected(create.response), and_asked=False)
+
+    def ended(self) -> None:
+        """A response of the conversation is over.
+
+        What the one before it crossed has been refused by now, or will never be.
+        """
+        doubtful = self._doubtful
+        self._keep(lambda create: str(create.event_id) not in doubtful)
+        self._doubtful = {
+            name for name, create in self._sent.items() if _is_protected(create.response)
+        }
+
+    def _keep(
+        self, is_kept: Callable[[ResponseCreateEvent], bool], *, and_asked: bool = True
+    ) -> None:
+        """Forget requests that were sent; the outstanding one is kept, too."""
+        self._sent = {
+            name: create
+            for name, create in self._sent.items()
+            if (and_asked and name == self._asked) or is_kept(create)
+        }
 
     def is_beside(self, response: RealtimeResponse) -> bool:
         """Whether this response, which has just begun, is one beside the conversation.

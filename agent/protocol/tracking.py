@@ -3,17 +3,15 @@
 All of it is bounded: a server that names ever new items costs no more than one that does not.
 """
 
-import re
 from collections.abc import Iterable, Iterator, Mapping
-from itertools import groupby
-from operator import itemgetter
 from typing import Final
 
 from attrs import define, field
 
+from agent.audio import SAMPLE_BYTES, samples_to_ms
 from agent.protocol.actions import Heard, PartKey
+from agent.protocol.alignment import words_until
 
-SAMPLE_BYTES: Final = 2
 MAX_ITEMS: Final = 64
 """Items of one response that are kept track of; captured ones have up to three."""
 MAX_PARTS: Final = 4
@@ -22,7 +20,6 @@ MAX_WORDS: Final = 10_000
 """Transcript deltas of one part: more than an hour of speech."""
 MAX_CHARACTERS: Final = 32_000
 """Characters of one part's transcript that are kept: half an hour of speech."""
-_WORD: Final = re.compile(r"\s*\S+\s*|\s+")
 
 
 @define
@@ -66,23 +63,8 @@ class Part:
             self._room -= len(self.words[-1][1])
 
     def transcript_until(self, samples: int) -> str:
-        """The words that were begun within so many samples of the audio.
-
-        Words belong to the audio that came between them and the next words, evenly.
-        """
-        return "".join(word for at, word in self._words_placed() if at < samples)
-
-    def _words_placed(self) -> Iterator[tuple[float, str]]:
-        """Each word, and the sample at which it begins."""
-        starts = dict.fromkeys(at for at, _ in self.words)
-        ends = [*starts, self.received][1:]
-        for (start, texts), end in zip(groupby(self.words, key=itemgetter(0)), ends, strict=True):
-            together = [word for _, text in texts for word in _WORD.findall(text)]
-            characters = sum(map(len, together)) or 1
-            begun = 0
-            for word in together:
-                yield start + (end - start) * begun / characters, word
-                begun += len(word)
+        """The words that were begun within so many samples of the audio."""
+        return words_until(samples, self.words, self.received, is_all=self.ended)
 
 
 @define
@@ -118,7 +100,7 @@ class Item:
         for index in spoken:
             report = heard.get(self.parts[index].key)
             whole = whole and report is not None and report.whole
-            if report is not None and report.played:
+            if report is not None and samples_to_ms(report.played):
                 last = (index, report.played)
         # While it is not done, the server may add to it what nobody will hear.
         return None if whole and self.done else last
@@ -132,6 +114,7 @@ class Response:
     :ivar open: the server may still send parts of it.
     :ivar done: `response.done` has come.
     :ivar finished: playout has been told that no more of it comes.
+    :ivar over: all of it was heard.
     :ivar protected: no speech interrupts it.
     :ivar interrupted: the person spoke over it: no sample of it is played again.
     :ivar announced: `response.created` has told of it.
@@ -143,6 +126,7 @@ class Response:
     open: bool = False
     done: bool = False
     finished: bool = False
+    over: bool = False
     protected: bool = False
     announced: bool = False
     interrupted: bool = False
@@ -154,6 +138,12 @@ class Response:
         """It has audio."""
         parts = (part for item in self.items.values() for part in item.parts.values())
         return any(part.received for part in parts)
+
+    @property
+    def is_past(self) -> bool:
+        """It has ended, and nothing of it can be heard any more."""
+        is_silent = self.over or self.interrupted or not self.is_heard
+        return is_silent and not (self.open or self.protected)
 
     def item(self, item_id: str, output_index: int) -> Item | None:
         """That item, made where an event names it for the first time; None: there are too many."""

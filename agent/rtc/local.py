@@ -200,7 +200,9 @@ class LocalChannel:
                 self._emit(UserLeft(uid, str(rest.get("reason", ""))))
             case {"control": "played", "uid": self.uid, "samples": int(samples), **rest}:
                 # A relay that does not say by whom has no other receiver in mind.
-                if rest.get("by", self._listens_to) == self._listens_to and samples >= 0:
+                is_ours = rest.get("by", self._listens_to) == self._listens_to
+                # JSON's true is an int to Python.
+                if is_ours and samples >= 0 and not isinstance(samples, bool):
                     self._receipts.told(samples, trio.current_time())
 
     def _emit(self, event: ChannelEvent) -> None:

@@ -29,6 +29,10 @@ plays; networks and busy machines hold some of them up."""
 LOST_S: Final = 2.0
 """A receiver of which nothing was heard for so long, with speech of ours unheard, gives no receipts
 any more: its page was put to sleep. The relay drops what is older, too."""
+AHEAD_S: Final = 0.1
+"""A receiver's clock may be so much faster than ours, in the run of an hour."""
+MOST_ON_THE_WAY_S: Final = 0.15
+"""A receipt of an earlier run is not so long on its way, or it would be of little use anyhow."""
 LAGS: Final = 8
 """Receipts out of which the one counts that was held up least: those of some 400 ms."""
 
@@ -70,6 +74,8 @@ class Receipts:
 
     def clear(self, now: float) -> None:
         """What was not heard is dropped."""
+        if self._cleared_at is not None:
+            return
         self._heard_at_clear = self._estimate(now)
         self._cleared_at = self._dry_at = now
 
@@ -81,13 +87,17 @@ class Receipts:
         if count < self._count:
             self._run_count = 0  # it has begun to count anew
         self._count, self._told_at = count, now
+        # A count that is ahead of our clock began before we did: under our uid there was another.
+        ahead = self._counted() - int(self._clock(now))
+        if ahead > AHEAD_S * SAMPLE_RATE:
+            self._run_count += ahead
         if self._cleared_at is not None:
             return
         if self._least_lag < float("inf") and self._clock(now) - self._run_start < self._least_lag:
             self._run_count = count
         elif self._counted() < self.handed:
             self._lags.append(self._clock(now) - self._counted())
-            self._least_lag = min(self._least_lag, self._lags[-1])
+            self._least_lag = min(self._least_lag, self._lags[-1], MOST_ON_THE_WAY_S * SAMPLE_RATE)
 
     def played(self, now: float) -> int | None:
         """How many of `handed` were heard; None: there is no receipt to go by."""
@@ -97,13 +107,15 @@ class Receipts:
             # The receipt after a clear knows better than what was supposed at the clear.
             is_known = self._told_at > self._cleared_at
             return min(self.handed, self._counted()) if is_known else self._heard_at_clear
+        if now > self._dry_at + SETTLED_S:
+            return self.handed
         heard = self._estimate(now)
         return None if heard < self.handed and now > self._told_at + LOST_S else heard
 
     def _begin_run(self, now: float) -> None:
         self._cleared_at = None
+        self._run_start, self._run_count = self.handed, self._count
         if self._told_at is not None:
-            self._run_start, self._run_count = self.handed, self._count
             self._told_at = now
 
     def _counted(self) -> int:

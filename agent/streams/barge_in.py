@@ -6,10 +6,14 @@ false alarm costs a pause, and not a single sample.
 
 import logging
 from collections.abc import Callable
-from typing import Protocol
+from typing import Final, Protocol
 
 from agent.alarm import Alarm
 from agent.streams.downlink import Downlink
+
+UNDECIDED_S: Final = 2.0
+"""For so long at most it is waited whether speech is enough to interrupt. It may be for words; a
+longer silence would seem to be the end of the call."""
 
 _log = logging.getLogger(__name__)
 
@@ -44,19 +48,24 @@ class LocalBargeIn:
         self._downlink = downlink
         self._window_s = window_s
         self._may_pause = may_pause
-        self._alarm = Alarm(self._go_on)
+        self._alarm = Alarm(self.go_on)
 
     def hear(self, pcm: bytes) -> None:
         """Listen to the person's next audio (pcm16, 24 kHz)."""
         if self._detector.feed(pcm) and self._may_pause() and self._downlink.pause():
             self._alarm.set(self._window_s)
 
+    def wait(self, seconds: float) -> None:
+        """The server has heard speech, too, and it is not decided yet whether it is enough."""
+        self._alarm.set(self._window_s + min(seconds, UNDECIDED_S))
+
+    def go_on(self) -> None:
+        """It was no interruption: playout goes on."""
+        if self._downlink.paused:
+            self.false_alarms += 1
+            _log.info("no interruption: going on")
+            self._downlink.resume()
+
     async def run(self) -> None:
         """End pauses for as long as the call lasts."""
         await self._alarm.run()
-
-    def _go_on(self) -> None:
-        if self._downlink.paused:
-            self.false_alarms += 1
-            _log.info("the server heard no interruption: going on")
-            self._downlink.resume()

@@ -223,7 +223,7 @@ class Downlink:
             frames = int((now + self._lead_s - start) * 1000 + 0.5) // FRAME_MS
             if frames <= 0:
                 return self._dry_at - self._lead_s + self._step_s
-            pcm = entry.take(min(frames, self._step_frames), self._handed, self.position)
+            pcm = entry.take(min(frames, self._step_frames), self._handed)
             self._handed += len(pcm) // SAMPLE_BYTES
             self._dry_at = start + len(pcm) / BYTES_PER_SECOND
             self._line.play(pcm)

@@ -16,11 +16,14 @@ from typing import Final
 
 from attrs import define, field
 
-from agent.audio import FRAME_BYTES, FRAME_SAMPLES, SAMPLE_BYTES
+from agent.audio import FRAME_BYTES, FRAME_SAMPLES, SAMPLE_BYTES, SAMPLE_RATE
 from agent.protocol.actions import Heard, PartKey
 
 JOINED_BYTES: Final = 4800
 """Pieces of audio are joined up to this size, 100 ms; captured deltas are larger."""
+KEPT_SAMPLES: Final = 2 * SAMPLE_RATE
+"""Of each part that were handed over and can still be taken back. Nothing holds more: receivers
+some 100 ms, a relay 2 s at the worst."""
 MAX_ENTRIES: Final = 256
 """Content parts that are held at most: an answer has one to three, and few answers wait."""
 
@@ -67,6 +70,7 @@ class Entry:
     _spans: list[Span] = field(factory=list)
     _chunks: deque[memoryview] = field(factory=deque)
     _on_the_way: deque[memoryview] = field(factory=deque)
+    _held: int = 0
 
     @property
     def ready(self) -> bool:
@@ -100,16 +104,14 @@ class Entry:
             pcm = bytes(self._chunks.pop()) + pcm
         self._chunks.append(memoryview(pcm))
 
-    def take(self, frames: int, line: int, position: int) -> bytes:
+    def take(self, frames: int, line: int) -> bytes:
         """At most so many frames, to be handed over now; the last is padded with silence.
 
         :param line: how many samples the channel was ever handed.
-        :param position: the line's; what it has passed can't be taken back any more.
         """
         size = min(frames * FRAME_BYTES, self.waiting * SAMPLE_BYTES)
         if not self.complete:
             size -= size % FRAME_BYTES
-        self._forget(position)
         pcm = self._cut(size)
         samples = size // SAMPLE_BYTES
         self.waiting -= samples
@@ -123,8 +125,7 @@ class Entry:
 
     def take_back(self, position: int) -> None:
         """The channel has given up all that is beyond this position: it waits again."""
-        kept = self.handed - _samples(self._on_the_way)
-        heard = max(kept, self.played(position))
+        heard = max(self.handed - self._held, self.played(position))
         self.waiting += self.handed - heard
         back = (self.handed - heard) * SAMPLE_BYTES
         while back:
@@ -132,6 +133,7 @@ class Entry:
             self._chunks.appendleft(piece[-back:])
             back -= min(back, len(piece))
         self._on_the_way.clear()
+        self._held = 0
         self._spans.clear()
         self.handed = self._settled = heard
 
@@ -146,15 +148,6 @@ class Entry:
         self.waiting = 0
         self._chunks.clear()
 
-    def _forget(self, position: int) -> None:
-        kept = self.handed - _samples(self._on_the_way)
-        played = self.played(position)
-        while self._on_the_way:
-            kept += len(self._on_the_way[0]) // SAMPLE_BYTES
-            if kept > played:
-                return
-            self._on_the_way.popleft()
-
     def _cut(self, size: int) -> bytes:
         pieces: list[memoryview] = []
         while size:
@@ -167,11 +160,13 @@ class Entry:
         pcm = b"".join(pieces)
         if pcm:
             self._on_the_way.append(memoryview(pcm))
+            self._held += len(pcm) // SAMPLE_BYTES
+        while (
+            self._on_the_way
+            and self._held - len(self._on_the_way[0]) // SAMPLE_BYTES >= KEPT_SAMPLES
+        ):
+            self._held -= len(self._on_the_way.popleft()) // SAMPLE_BYTES
         return pcm
-
-
-def _samples(pieces: deque[memoryview]) -> int:
-    return sum(len(piece) for piece in pieces) // SAMPLE_BYTES
 
 
 @define
@@ -235,12 +230,14 @@ class Ledger:
 
     def retire(self, position: int) -> list[str]:
         """Hold no more what is over; the responses of which all was heard that will ever come."""
-        over: list[str] = []
-        for name in dict.fromkeys(entry.key.response_id for entry in self._entries):
-            parts = [entry for entry in self._entries if entry.key.response_id == name]
-            if all(entry.finished and entry.over(position) for entry in parts):
-                over.append(name)
-                for entry in parts:
+        is_over: dict[str, bool] = {}
+        for entry in self._entries:
+            name = entry.key.response_id
+            is_over[name] = is_over.get(name, True) and entry.finished and entry.over(position)
+        over = [name for name, yes in is_over.items() if yes]
+        if over:
+            for entry in list(self._entries):
+                if is_over[entry.key.response_id]:
                     self.remove(entry, position)
         return over
 

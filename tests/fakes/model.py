@@ -104,7 +104,9 @@ class ScriptedModel:
         else:
             self.got.append(event)
         if event["type"] == "session.update":
-            await self.send("session.updated", session=event["session"])
+            # As the service does: what an update leaves out stays as it was, inside of objects too.
+            self._session = _merged(self._session, event["session"])
+            await self.send("session.updated", session=self._session)
         self.changed.set()
 
     # -- parts of an answer --------------------------------------------------------------------
@@ -195,3 +197,9 @@ class ScriptedModel:
         """The person's turn is over."""
         await self.send("input_audio_buffer.speech_stopped", audio_end_ms=0, item_id=item)
         await self.send("input_audio_buffer.committed", item_id=item)
+
+
+def _merged(old: Any, new: Any) -> Any:
+    if not (isinstance(old, dict) and isinstance(new, dict)):
+        return new
+    return old | {name: _merged(old.get(name), value) for name, value in new.items()}

@@ -11,9 +11,16 @@ from trio_websocket import ConnectionClosed, WebSocketRequest, wrap_server_strea
 from wsproto import ConnectionType, WSConnection
 from wsproto.events import AcceptConnection, CloseConnection, Request, TextMessage
 
-from agent.audio import BYTES_PER_SECOND, FRAME_BYTES
+from agent.audio import BYTES_PER_SECOND, FRAME_BYTES, SAMPLE_RATE
 from agent.errors import ChannelError
-from agent.rtc.channel import ChannelEvent, ChannelLost, DataReceived, UserJoined, UserLeft
+from agent.rtc.channel import (
+    ChannelEvent,
+    ChannelLost,
+    DataReceived,
+    RtcChannel,
+    UserJoined,
+    UserLeft,
+)
 from agent.rtc.local import JOIN_S, LEAVE_S, OUTBOX_S, LocalChannel, open_local_channel
 from tests.loopback import Relay, serving
 
@@ -358,6 +365,116 @@ async def test_clear_is_told_though_nothing_waits() -> None:
         channel.clear()
         await relay.until(lambda: len(relay.got) == 2)
     assert relay.got == [OURS + FRAME, CLEAR]
+
+
+# -- receipts -------------------------------------------------------------------------------------
+
+SECOND = b"\x01\x02" * SAMPLE_RATE
+
+
+async def say(relay: Relay, channel: LocalChannel, **control: object) -> None:
+    """Say this to the channel, and see to it that it was heard."""
+    await relay.say(control)
+    await relay.say("id|1|1|e30=")
+    while not isinstance(await next_event(channel), DataReceived):
+        pass
+
+
+@asynccontextmanager
+async def spoken(clock: MockClock) -> AsyncIterator[tuple[Relay, LocalChannel]]:
+    """A channel in which there was time to hear the second that was spoken; the clock stands."""
+    relay = Relay(PERSON)
+    async with joined(relay) as channel:
+        channel.listen_to(PERSON)
+        channel.play(SECOND)
+        clock.jump(1)
+        yield relay, channel
+
+
+@pytest.mark.parametrize("by", [{}, {"by": PERSON}])
+async def test_the_receipts_of_who_is_listened_to_are_used(
+    by: dict[str, int], mock_clock: MockClock
+) -> None:
+    async with spoken(mock_clock) as (relay, channel):
+        assert channel.played() is None
+        for samples in (0, 1000, SAMPLE_RATE):
+            await say(relay, channel, control="played", uid=99, samples=samples, **by)
+            assert channel.played() == samples
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"by": 8},
+        {"by": 99},
+        {"by": None},
+        {"by": "7"},
+        {"by": -1},
+        {"by": 2**40},
+        {"uid": PERSON},
+        {"uid": "99"},
+        {"samples": -1},
+        {"samples": 1.5},
+        {"samples": "1"},
+        {"samples": None},
+        {"samples": True},
+    ],
+    ids=str,
+)
+async def test_other_receipts_are_passed_over(
+    wrong: dict[str, object], mock_clock: MockClock
+) -> None:
+    async with spoken(mock_clock) as (relay, channel):
+        told: dict[str, object] = {"control": "played", "uid": 99, "samples": 1, "by": PERSON}
+        await say(relay, channel, **told | wrong)
+        assert channel.played() is None
+        await say(relay, channel, **told)
+        assert channel.played() == 1
+
+
+async def test_what_was_heard_stays_at_a_clear(mock_clock: MockClock) -> None:
+    async with spoken(mock_clock) as (relay, channel):
+        receipt: dict[str, object] = {"control": "played", "uid": 99, "by": PERSON}
+        await say(relay, channel, **receipt, samples=22_000)
+        line: RtcChannel = channel
+        assert line.clear() is None  # nobody here knows what the receivers drop
+        assert channel.played() == 22_000
+        channel.play(SECOND)
+        assert channel.played() == SAMPLE_RATE
+        mock_clock.jump(0.5)
+        await say(relay, channel, **receipt, samples=32_000)
+        assert channel.played() == SAMPLE_RATE + 10_000
+
+
+async def test_without_receipts_nothing_is_known(mock_clock: MockClock) -> None:
+    async with spoken(mock_clock) as (_, channel):
+        assert channel.played() is None
+        channel.clear()
+        assert channel.played() is None
+
+
+async def test_one_who_came_later_counts_from_then(mock_clock: MockClock) -> None:
+    async with spoken(mock_clock) as (relay, channel):
+        await say(relay, channel, control="played", uid=99, samples=1000, by=PERSON)
+        await say(relay, channel, control="joined", uid=8)
+        channel.play(SECOND)
+        mock_clock.jump(0.5)
+        channel.listen_to(8)
+        assert channel.played() is None
+        await say(relay, channel, control="played", uid=99, samples=300, by=8)
+        assert channel.played() == SAMPLE_RATE + 300
+
+
+async def test_one_who_comes_again_counts_from_then(mock_clock: MockClock) -> None:
+    async with spoken(mock_clock) as (relay, channel):
+        await say(relay, channel, control="played", uid=99, samples=1000, by=PERSON)
+        await say(relay, channel, control="left", uid=PERSON)
+        await say(relay, channel, control="joined", uid=PERSON)
+        channel.listen_to(PERSON)
+        channel.play(SECOND)
+        mock_clock.jump(0.5)
+        await say(relay, channel, control="played", uid=99, samples=300, by=PERSON)
+        assert channel.played() == SAMPLE_RATE + 300
 
 
 # -- a relay that is slow, or gone ----------------------------------------------------------------

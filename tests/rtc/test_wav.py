@@ -12,7 +12,7 @@ from trio.testing import MockClock
 
 from agent.audio import BYTES_PER_SECOND, SAMPLE_RATE, ms_to_bytes
 from agent.errors import ConfigError, RecordingError
-from agent.rtc.channel import RecordingOver, UserJoined
+from agent.rtc.channel import RecordingOver, RtcChannel, UserJoined
 from agent.rtc.handover import APPEND_MS
 from agent.rtc.wav import RECORDED_UID, check_writable, open_wav_channel, read_wav
 from tests.speech import tone
@@ -260,6 +260,36 @@ async def test_clear_cuts_off_what_was_not_heard_yet(
         channel.play(spoken(2, 10))
         await trio.sleep(0.05)
     assert read_answer(path) == spoken(1, 20) + bytes(ms_to_bytes(100)) + spoken(2, 10)
+
+
+async def test_clear_tells_how_much_it_cut_off(autojump_clock: MockClock) -> None:
+    async with open_wav_channel(bytes(APPEND), None) as channel:
+        channel.play(spoken(1, 30))
+        assert channel.clear() == 30 * 24  # before there is a time axis
+        assert channel.clear() == 0
+        channel.listen_to(RECORDED_UID)
+        await trio.sleep(0.1)
+        assert channel.clear() == 0
+        channel.play(spoken(2, 60))
+        await trio.sleep(0.02)
+        channel.play(spoken(3, 40))
+        assert channel.clear() == 80 * 24
+        channel.play(spoken(4, 10))
+        await trio.sleep(0.5)
+        assert channel.clear() == 0
+        heard = bytes(ms_to_bytes(100)) + spoken(2, 20) + spoken(4, 10)
+        assert channel.heard() == heard
+
+
+async def test_a_recording_gives_no_receipts(autojump_clock: MockClock) -> None:
+    def receipts(channel: RtcChannel) -> int | None:
+        return channel.played()
+
+    async with open_wav_channel(bytes(APPEND), None) as channel:
+        channel.listen_to(RECORDED_UID)
+        channel.play(spoken(1, 60))
+        await trio.sleep(0.02)
+        assert receipts(channel) is None
 
 
 async def test_what_was_not_heard_at_the_end_is_not_in_the_file(
