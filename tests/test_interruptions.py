@@ -347,6 +347,31 @@ async def test_the_agent_goes_on_at_the_same_sample_when_the_server_hears_nothin
         assert call.call.barge_in.false_alarms == 1
 
 
+async def test_a_pause_lasts_until_it_is_decided_whether_the_speech_was_enough(
+    autojump_clock: MockClock,
+) -> None:
+    words = speech("Stop, please.")
+    options = evolve(OPTIONS, local_barge_in=True, min_interruption_ms=900)
+    async with a_call(options) as call, trio.open_nursery() as nursery:
+        await call.model.answer(9000)
+        await trio.sleep(1)
+        nursery.start_soon(call.channel.speak, words)
+        await call.channel.until(lambda: call.channel.cleared)
+        handed = len(call.channel.handed)
+        await trio.sleep(0.1)
+        started = {"audio_start_ms": 0, "item_id": "item_user"}
+        await call.model.send("input_audio_buffer.speech_started", **started)
+        await trio.sleep(0.8)  # longer than the agent would have waited for the server
+        assert len(call.channel.handed) == handed
+        await call.model.send(
+            "input_audio_buffer.speech_stopped", audio_end_ms=300 + 600 + 200, item_id="item_user"
+        )
+        decided_at = trio.current_time()
+        await trio.sleep(0.1)
+        assert call.channel.handed[handed].at == decided_at
+        assert ends(call) == {}
+
+
 async def test_protected_speech_is_not_paused(autojump_clock: MockClock) -> None:
     words = speech("Stop, please.")
     async with a_call(evolve(OPTIONS, local_barge_in=True)) as call:

@@ -40,8 +40,6 @@ from tests.fakes.model import PATH, memory_websocket
 
 MS_A_CHARACTER: Final = 40
 """As fast as anybody speaks; see `agent.protocol.alignment`."""
-LOOK_S: Final = 0.02
-"""How often it is looked whether what a test waits for has come about."""
 Json = dict[str, Any]
 _LOUD: Final = array("h", [LOUD]).tobytes()
 _QUIET: Final = bytes(2)
@@ -116,6 +114,7 @@ class Wire:
 
     messages: list[Message] = field(factory=list)
     answers: list[Answer] = field(factory=list)
+    _changed: trio.Event = field(factory=trio.Event)
     _numbers: dict[int, Answer] = field(factory=dict)
 
     def sent(self, type_: str) -> list[Json]:
@@ -142,6 +141,13 @@ class Wire:
         self.messages.append(Message(by, trio.current_time(), event))
         if by == "server":
             self._follow(event)
+        self._changed.set()
+
+    async def until(self, wanted: Callable[[], object]) -> None:
+        """Wait until a condition on the wire holds; the call's own deadline bounds it."""
+        while not wanted():
+            self._changed = trio.Event()
+            await self._changed.wait()
 
     def _follow(self, event: Json) -> None:
         match event["type"]:
@@ -253,11 +259,14 @@ class ListeningChannel(MemoryChannel):
         super().__init__()
         self._wire = wire
         self._silenced: set[str] = set()
+        self._first_handed: dict[int, float] = {}
         self._ear = FarEnd(trio.current_time, "nothing", 0.0, self._may_play)
 
     def play(self, pcm: bytes) -> None:
-        super().play(pcm)
+        number = int.from_bytes(pcm[:2], "little") >> 8
+        self._first_handed.setdefault(number, trio.current_time())
         self._ear.play(pcm)
+        super().play(pcm)
 
     def clear(self) -> None:
         super().clear()
@@ -276,8 +285,7 @@ class ListeningChannel(MemoryChannel):
 
     def first_handed(self, item: Spoken) -> float | None:
         """When the first sample of this item was handed over."""
-        pieces = (p.at for p in self.handed if item.number in np.frombuffer(p.pcm, "<u2") >> 8)
-        return next(pieces, None) if item.number else None
+        return self._first_handed.get(item.number) if item.number else None
 
     def _may_play(self, number: int) -> bool:
         return self._wire.answer_of(number).id not in self._silenced
@@ -336,29 +344,26 @@ class EmbeddedCall:
 
     # -- what the test waits for ---------------------------------------------------------------
 
-    async def until(self, wanted: Callable[[], object]) -> None:
-        """Wait until this is so; the call's own deadline bounds it."""
-        while not wanted():  # noqa: ASYNC110  # what was heard changes with time alone
-            await trio.sleep(LOOK_S)
-
     async def next_answer(self) -> Answer:
         """The next response, when it has begun."""
-        await self.until(lambda: len(self.wire.answers) > self._answers)
+        await self.wire.until(lambda: len(self.wire.answers) > self._answers)
         self._answers += 1
         return self.wire.answers[self._answers - 1]
 
     async def hear(self, answer: Answer, seconds: float, *, item: int = 0) -> None:
         """Hear so much of one item of an answer."""
-        await self.until(lambda: len(answer.items) > item)
+        await self.wire.until(lambda: len(answer.items) > item)
         spoken = answer.items[item]
-        await self.until(lambda: self.channel.heard(spoken))
+        await self.channel.until(lambda: self.channel.first_handed(spoken) is not None)
+        await trio.sleep(sum(map(self.unheard, answer.items[:item])) / SAMPLE_RATE)
         await trio.sleep(seconds - self.channel.heard(spoken) / SAMPLE_RATE)
 
     async def hear_all(self, answer: Answer) -> None:
-        """Hear an answer to its end."""
-        await self.until(lambda: answer.status == "completed")
+        """Hear an answer to its end, without a gap in it."""
+        await self.wire.until(lambda: answer.status == "completed")
+        await trio.sleep(sum(map(self.unheard, answer.items)) / SAMPLE_RATE)
         assert answer.items
-        await self.until(lambda: not any(map(self.unheard, answer.items)))
+        assert not any(map(self.unheard, answer.items))
 
     def unheard(self, item: Spoken) -> int:
         """How many samples of this item came and have not been heard."""

@@ -8,7 +8,7 @@ import trio
 from trio.testing import MockClock
 
 from agent.protocol.actions import PartKey
-from agent.streams.barge_in import LocalBargeIn
+from agent.streams.barge_in import UNDECIDED_S, LocalBargeIn
 from agent.streams.downlink import Downlink
 from tests.fakes.far_end import FarEnd, numbered
 
@@ -155,6 +155,50 @@ async def test_a_second_pause_has_a_window_of_its_own(
         assert call.barge_in.false_alarms == 1
         await trio.sleep(1)
         assert call.heard_ms(2) == 1000
+
+
+async def test_what_the_server_has_not_decided_yet_is_waited_for(
+    autojump_clock: MockClock,
+) -> None:
+    async with a_call() as call:
+        call.say()
+        await trio.sleep(0.3)
+        call.barge_in.hear(SPEECH)
+        await trio.sleep(0.2)
+        call.barge_in.wait(0.4)
+        await trio.sleep(WINDOW_S + 0.399)
+        assert call.barge_in.false_alarms == 0
+        await trio.sleep(0.002)
+        assert call.barge_in.false_alarms == 1
+        await trio.sleep(1)
+        assert call.heard_ms() == 1000
+
+
+@pytest.mark.parametrize("seconds", [UNDECIDED_S + 1, float("inf")])
+async def test_but_not_for_ever(seconds: float, autojump_clock: MockClock) -> None:
+    async with a_call() as call:
+        call.say()
+        await trio.sleep(0.3)
+        call.barge_in.hear(SPEECH)
+        call.barge_in.wait(seconds)
+        await trio.sleep(WINDOW_S + UNDECIDED_S - 0.001)
+        assert call.heard_ms() == 300
+        await trio.sleep(0.101)
+        assert call.heard_ms() == pytest.approx(400, abs=0.1)
+
+
+async def test_what_was_no_interruption_ends_the_pause_at_once(autojump_clock: MockClock) -> None:
+    async with a_call() as call:
+        call.say()
+        await trio.sleep(0.3)
+        call.barge_in.go_on()  # which there is nothing to do for
+        call.barge_in.hear(SPEECH)
+        await trio.sleep(0.1)
+        call.barge_in.go_on()
+        assert call.barge_in.false_alarms == 1
+        await trio.sleep(0.7)
+        assert call.heard_ms() == 1000
+        assert call.barge_in.false_alarms == 1
 
 
 async def test_what_is_protected_is_not_paused(autojump_clock: MockClock) -> None:

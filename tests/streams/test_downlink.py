@@ -382,6 +382,17 @@ async def test_where_nothing_plays_there_is_no_pause(autojump_clock: MockClock) 
         assert line.far_end.clears == 0
 
 
+async def test_where_there_is_no_pause_none_is_ended(autojump_clock: MockClock) -> None:
+    async with a_line() as line:
+        line.play(1, 200)
+        for _ in range(3):
+            await trio.sleep(0.05)
+            line.downlink.resume()
+        await trio.sleep(0.05)
+        assert line.heard_ms() == 200
+        assert line.downlink.totals().played == 200 * 24
+
+
 async def test_a_pause_is_not_made_twice(autojump_clock: MockClock) -> None:
     async with a_line() as line:
         line.play(1, 100)
@@ -548,9 +559,9 @@ async def test_the_end_is_told_once_when_the_last_sample_was_heard(
 ) -> None:
     async with a_line() as line:
         line.play(1, 100, of=1)
-        line.play(2, 150, of=1)
+        line.play(2, 130, of=1)
         line.finish(1)
-        await trio.sleep(0.249)
+        await trio.sleep(0.229)
         assert line.over == []
         await trio.sleep(0.002)
         assert line.over == ["resp_1"]

@@ -356,6 +356,7 @@ def test_samples_are_conserved_whatever_is_done(steps: list[tuple[str, int, int]
     def take_back() -> None:
         nonlocal position
         ledger.take_back(position)
+        assert all(entry.handed == entry.played(position) for entry in ledger)
         position = line
 
     def do(what: str, entry: Entry, amount: int) -> None:
