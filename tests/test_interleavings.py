@@ -48,8 +48,7 @@ from agent.protocol.session import TurnDetection
 from agent.streams.downlink import Downlink
 from tests.fakes.far_end import PARTS, Counts, FarEnd, numbered
 
-MANY: Final = 15 * settings().max_examples
-"""300 examples, and 15,000 where there are 1,000 of others."""
+MANY: Final = 200 if settings().max_examples < 1000 else 20_000
 STEPS: Final = 60
 LEAD_MS, STEP_MS = 60, 40
 
@@ -259,7 +258,7 @@ class Interleavings(RuleBasedStateMachine):
 
     @precondition(lambda self: self.active is None)
     @rule(
-        ms=st.sampled_from([0, 250, 1001, 3000, 3000, 20_000]),
+        ms=st.sampled_from([0, 250, 1001, 3000, 3000, 8000]),
         then_ms=st.sampled_from([0, 50, 433, 1500]),
     )
     def server_answers(self, ms: int, then_ms: int) -> None:
@@ -296,7 +295,7 @@ class Interleavings(RuleBasedStateMachine):
             self.cuts.append(Cut(item, {}, {}, is_whole=False))
 
     @precondition(lambda self: self.spoken())
-    @rule(samples=st.one_of(st.integers(1, 1000), st.sampled_from([6000, 24_000, 240_001])))
+    @rule(samples=st.one_of(st.integers(1, 1000), st.sampled_from([6000, 24_000, 120_001])))
     def delta(self, samples: int) -> None:
         self.send_audio(samples)
 

@@ -142,7 +142,7 @@ async def test_before_the_answers_first_item_there_is_nothing_to_correct(
     autojump_clock: MockClock,
 ) -> None:
     async with an_embedded_call() as call:
-        await call.speak(0.4)
+        await call.speak(0.2)
         answer = await call.next_answer()
         at = await call.speak_over()
         assert call.wire.times("response.done")[0] == at

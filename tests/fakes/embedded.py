@@ -19,7 +19,7 @@ from wsproto import ConnectionType
 from wsproto.connection import Connection
 from wsproto.events import CloseConnection, TextMessage
 
-from agent.audio import FRAME_SAMPLES, SAMPLE_RATE
+from agent.audio import SAMPLE_RATE
 from agent.embedded import serve_stream
 from agent.embedded.answers.words import Understanding, understand_nothing
 from agent.embedded.faults.plan import FaultPlan, faults_from_json
@@ -40,6 +40,8 @@ from tests.fakes.model import PATH, memory_websocket
 
 MS_A_CHARACTER: Final = 40
 """As fast as anybody speaks; see `agent.protocol.alignment`."""
+PIECE_S: Final = 0.02
+"""In pieces of this length the person is heard."""
 Json = dict[str, Any]
 _LOUD: Final = array("h", [LOUD]).tobytes()
 _QUIET: Final = bytes(2)
@@ -316,18 +318,16 @@ class EmbeddedCall:
 
     async def ask(self) -> Answer:
         """Speak, and be silent until the answer begins."""
-        await self.speak(0.4)
-        await self.say_nothing(0.3)
+        await self.speak(0.2)
+        await self.say_nothing(0.2)
         return await self.next_answer()
 
     async def speak_over(self) -> float:
-        """Speak until the agent is told of it, and a little longer; when it was told."""
+        """Speak until the agent is told of it, then mute the microphone; when it was told."""
         started = "input_audio_buffer.speech_started"
         before = len(self.wire.times(started))
         while len(self.wire.times(started)) == before:
-            await self.speak(0.01)
-        await self.speak(0.2)
-        await self.say_nothing(0.3)
+            await self.speak(PIECE_S)
         return self.wire.times(started)[before]
 
     def type_text(self, text: str) -> float:
@@ -388,8 +388,10 @@ class EmbeddedCall:
         ]
 
     async def _say(self, sample: bytes, seconds: float) -> None:
-        frames = round(seconds * 100)
-        await self.channel.speak(sample * FRAME_SAMPLES * frames)
+        piece = sample * round(PIECE_S * SAMPLE_RATE)
+        for _ in range(round(seconds / PIECE_S)):
+            await trio.sleep(PIECE_S)
+            self.channel.audio.put(piece)
 
 
 @asynccontextmanager
