@@ -25,7 +25,7 @@ HOUR_S = 3600
 UNHURRIED = evolve(OPTIONS, playout_lead_ms=200, playout_step_ms=150)
 LEAD_S = UNHURRIED.playout_lead_ms / 1000
 DELTA_MS = 250
-LONGEST_MS = 45_000
+LONGEST_MS = 30_000
 
 
 @define
@@ -154,6 +154,7 @@ async def test_an_hour_of_conversation_neither_drifts_nor_grows(autojump_clock: 
         began = trio.current_time()
         while trio.current_time() < began + HOUR_S:
             await talk.one_turn()
+            await trio.sleep(talk.random.uniform(2, 14))
         assert talk.turns > 150
         assert talk.interruptions > 50
         # No drift: never further ahead of its time, and never behind but where the model stalled.
@@ -169,4 +170,4 @@ async def test_an_hour_of_conversation_neither_drifts_nor_grows(autojump_clock: 
         assert not list(call.call.downlink.ledger)
         totals = call.call.downlink.totals()
         assert totals.received == totals.played + totals.discarded
-        assert totals.played / SAMPLE_RATE > HOUR_S / 3
+        assert totals.played / SAMPLE_RATE > HOUR_S / 5

@@ -37,6 +37,7 @@ async def memory_websocket(
             "model",
             path,
             max_message_size=MAX_MESSAGE,
+            receive_buffer_size=2**16,
         )
         nursery.cancel_scope.cancel()
 

@@ -446,6 +446,17 @@ async def test_what_was_heard_stays_at_a_clear(mock_clock: MockClock) -> None:
         assert channel.played() == SAMPLE_RATE + 10_000
 
 
+@pytest.mark.parametrize("samples", [0, 5000])
+async def test_a_receipt_before_anything_was_said_is_of_nothing(
+    samples: int, mock_clock: MockClock
+) -> None:
+    relay = Relay(PERSON)
+    async with joined(relay) as channel:
+        channel.listen_to(PERSON)
+        await say(relay, channel, control="played", uid=99, samples=samples, by=PERSON)
+        assert channel.played() in (None, 0)
+
+
 async def test_without_receipts_nothing_is_known(mock_clock: MockClock) -> None:
     async with spoken(mock_clock) as (_, channel):
         assert channel.played() is None

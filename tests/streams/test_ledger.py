@@ -279,6 +279,16 @@ def test_no_more_parts_are_held_than_the_limit() -> None:
     assert ledger.open(key(MAX_ENTRIES), (0, 0)) is not None
 
 
+def test_all_parts_are_taken_back() -> None:
+    ledger = Ledger()
+    for number in range(3):
+        entry = opened(ledger, key(number), (number, 0))
+        entry.add(bytes(480))
+        entry.take(1, 240 * number)
+    ledger.take_back(300)
+    assert [(entry.handed, entry.waiting) for entry in ledger] == [(240, 0), (60, 180), (0, 240)]
+
+
 def test_what_no_part_holds_is_counted_too() -> None:
     ledger = Ledger()
     ledger.refuse(100)
