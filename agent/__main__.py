@@ -90,8 +90,11 @@ def _parser() -> argparse.ArgumentParser:
 
 def _help(attribute: "Attribute[Any]") -> str:
     default = attribute.default
+    is_switch = isinstance(default, bool)
     shown = default if isinstance(default, str | int | float) else None
     words = "an option, see the README" if _is_text(attribute) else "a number or JSON"
+    if is_switch:
+        words, shown = "true or false", str(default).lower()
     return f"{words}; default {shown}".replace("%", "%%") if shown is not None else words
 
 

@@ -20,7 +20,7 @@ class Speaker(Protocol):
 
 
 class Agent:
-    """One agent, to be given to `agent.run_agent`, once. Its methods never wait.
+    """One agent, to be given to `agent.run_agent`, once. But for `joined` its methods never wait.
 
     They are called in the Trio run that the agent is in; from elsewhere by
     `trio.from_thread.run_sync`.
@@ -33,6 +33,11 @@ class Agent:
         self.scope = trio.CancelScope()
         self.reason = "stopped"
         self._call: Speaker | None = None
+        self._has_joined = trio.Event()
+
+    async def joined(self) -> None:
+        """Wait until the agent is in its call; from then on it can be told what to say."""
+        await self._has_joined.wait()
 
     def stop(self, reason: str = "stopped") -> None:
         """End the agent: its channel is left and its sockets closed in order.
@@ -44,10 +49,10 @@ class Agent:
             self.scope.cancel()
 
     def interrupt(self) -> None:
-        """Fall silent now, as if the person had spoken; protected speech too.
+        """Fall silent now, in the midst of protected speech, too.
 
-        What is being generated is cancelled, and the model is told what was heard. Where nothing
-        is being said nothing happens.
+        What is being generated is cancelled, the model is told what was heard, and what waits to be
+        said is given up. Where nothing is being said or waits, nothing happens.
         """
         if self._call is not None:
             self._call.interrupt()
@@ -57,8 +62,11 @@ class Agent:
 
         :param allow_interruptions: False protects them, as a legal notice wants it: the person's
             voice and typed messages do not cut them short. They are answered afterwards.
-        :raises NotInCall: the agent is not in a call yet, or not any more.
+        :raises NotInCall: the agent is not in a call yet (see `joined`), or not any more.
+        :raises ValueError: there are no words.
         """
+        if not words.strip():
+            raise ValueError("there are no words to say")
         if self._call is None:
             raise NotInCall("the agent is not in a call")
         self._call.say(words, allow_interruptions=allow_interruptions)
@@ -67,6 +75,7 @@ class Agent:
     def in_call(self, call: Speaker) -> Iterator[None]:
         """Around a call that this agent holds."""
         self._call = call
+        self._has_joined.set()
         try:
             yield
         finally:

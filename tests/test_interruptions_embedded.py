@@ -38,9 +38,9 @@ HEARD, CUT, UNHEARD = "heard to its end", "cut short", "not heard"
 
 DELTA: Final = "response.output_audio.delta"
 SPEECH: Final = "input_audio_buffer.speech_started"
-LATE: Final = {"effect": "late", "seconds": 1.3}
 LOSE: Final = {"effect": "lose"}
 SLOW: Final = ({"sent": "response.created"}, {"effect": "delay", "seconds": 0.5})
+"""From the first answer on, the agent learns of everything half a second late."""
 
 DOES_NOT_CANCEL: Final = evolve(
     OPTIONS,
@@ -69,9 +69,9 @@ them half a second before their audio, a quarter of a second at a time, and a wo
 async def check_fates(
     call: EmbeddedCall, answer: Answer, *fates: str, refused: bool = False
 ) -> None:
-    """Each item of an interrupted answer was heard, cut or not heard, and that is what was told.
+    """Each item of an answer was heard, cut short or not heard, and everybody was told just that.
 
-    :param refused: the server has not done what it was told.
+    :param refused: the server did not do all that it was told.
     """
     await wait_all_tasks_blocked()
     assert len(answer.items) == len(fates)
@@ -83,7 +83,7 @@ async def check_fates(
 
 
 def check_correction(call: EmbeddedCall, item: Spoken, fate: str, *, refused: bool) -> None:
-    """The server was told once of an item that was not heard to its end, and has taken it."""
+    """The server was told, once, of an item that was not heard to its end, and did as told."""
     told = [e for type_ in (TRUNCATE, DELETE) for e in call.wire.sent(type_)]
     corrections = [event for event in told if event["item_id"] == item.id]
     if fate == HEARD:
@@ -96,11 +96,11 @@ def check_correction(call: EmbeddedCall, item: Spoken, fate: str, *, refused: bo
     assert correction["type"] == (TRUNCATE if fate == CUT else DELETE)
     assert done.items() <= correction.items()
     taken = call.wire.came(f"{correction['type']}d")
-    assert [event for event in taken if done.items() <= event.items()] != [] or refused
+    assert refused or any(done.items() <= event.items() for event in taken)
 
 
 def check_words(call: EmbeddedCall, item: Spoken, fate: str) -> None:
-    """The last that is told of the words is what was heard of them."""
+    """The last that the people are told of an item's words is what was heard of them."""
     told = call.told(item)
     if fate == HEARD:
         assert [(m["transcript"], m.get("interrupted")) for m in told] == [
@@ -439,8 +439,8 @@ def a_call_with_weather(said: str, **rest: Any) -> AbstractAsyncContextManager[E
 async def test_deltas_of_the_old_answer_among_those_of_the_new_one_are_not_heard(
     autojump_clock: MockClock,
 ) -> None:
-    late = [({"sent": DELTA, "nth": nth}, LATE) for nth in (5, 6, 7)]
-    async with an_embedded_call(*late) as call:
+    late = {"effect": "late", "seconds": 1.3}
+    async with an_embedded_call(*(({"sent": DELTA, "nth": n}, late) for n in (5, 6, 7))) as call:
         old = await call.ask()
         await call.hear(old, 0.35)
         at = await call.speak_over()
@@ -462,7 +462,8 @@ async def test_while_the_server_stalls_what_was_heard_is_all_that_came(
         await trio.sleep(0.1)
         at = call.type_text("Wait.")
         await go_on(call)
-        assert call.channel.cleared == [at]  # the person's end may lag behind our clock
+        # Nothing is on its way, by our clock; the person's end may lag behind it.
+        assert call.channel.cleared == [at]
         assert call.requests() == [CANCEL, TRUNCATE, ITEM, CREATE]
         await check_fates(call, answer, CUT)
         assert samples_to_ms(call.channel.heard(answer.items[0])) == 500
@@ -471,7 +472,6 @@ async def test_while_the_server_stalls_what_was_heard_is_all_that_came(
 async def test_an_item_that_was_on_its_way_when_the_person_interrupted_is_deleted(
     autojump_clock: MockClock,
 ) -> None:
-    """The agent learns of everything half a second late."""
     async with an_embedded_call(SLOW) as call:
         call.have_said("Let me think about that.", "Here is " + "a very long answer, " * 20)
         answer = await call.next_answer()
@@ -491,7 +491,6 @@ async def test_an_item_that_was_on_its_way_when_the_person_interrupted_is_delete
 async def test_a_cancel_that_comes_after_the_answers_end_costs_nothing(
     by: str, heard_s: float, autojump_clock: MockClock
 ) -> None:
-    """The agent learns of everything half a second late."""
     options = DOES_NOT_CANCEL if by == "speech" else OPTIONS
     async with an_embedded_call(SLOW, options=options, errors=[NOT_ACTIVE]) as call:
         answer = await call.ask()

@@ -337,7 +337,7 @@ class EmbeddedCall:
         return trio.current_time()
 
     def have_said(self, *words: str) -> None:
-        """Have the model say this, each in an item of its own."""
+        """Have the model say this, each in an item of its own, as only its instructions can."""
         instructions = " Then say exactly: ".join(f'"{text}"' for text in words)
         wanted = RealtimeResponseCreateParams(instructions=f"Say exactly: {instructions}")
         self.call._perform(self.call.conversation.request_response(wanted))
@@ -406,14 +406,14 @@ async def an_embedded_call(
 ) -> AsyncIterator[EmbeddedCall]:
     """A call in which the person is already there.
 
-    After the test it is seen to that the agent's account of the samples is the far end's and the
-    wire's.
+    At its end it is held that the agent's account of the samples is that of the wire and of the far
+    end, and that the server sent no errors but those that the test provokes.
 
     :param faults: what goes wrong: `when` and `do` of a fault plan.
     :param session: what the model is asked for, in place of what the options say.
     :param thinks: as for `NumberedVoice`.
     :param understand: what the person is taken to say.
-    :param errors: the codes of the errors that the server sends, in order.
+    :param errors: the codes of the errors that the test provokes, in order.
     """
     wire, voice = Wire(), NumberedVoice(thinks)
     channel = ListeningChannel(wire)
