@@ -221,6 +221,9 @@ class Interleavings(RuleBasedStateMachine):
 
     def is_heard(self, item: Item) -> bool:
         """Whether all that the client has of it was heard, and it has all."""
+        is_cancelled = item.response.is_stopping and item.response.id in self.ended
+        if is_cancelled and not any(part.sent for part in item.parts):
+            return False  # it was cancelled before it had anything
         return item.done and all(
             self.far_end.heard.get(part.number, 0) == part.sent for part in item.parts
         )

@@ -246,9 +246,10 @@ async def test_speech_that_is_told_after_the_end_of_what_it_cancels_cuts_what_is
         await call.hear(answer, 0.3)
         at = await call.speak_over()
         await go_on(call)
-        assert call.wire.times("response.done")[0] < at
+        done_at = call.wire.times("response.done")[0]
+        assert done_at < at
         assert answer.status == "cancelled"
-        assert call.channel.cleared == [at]
+        assert call.channel.cleared == [done_at]  # for the person's speech, as its end says
         assert call.requests() == [TRUNCATE]
         await check_fates(call, answer, CUT)
 
@@ -675,3 +676,29 @@ async def test_in_silence_the_program_interrupts_nothing(autojump_clock: MockClo
         await go_on_asking(call)
         assert not call.channel.cleared
         assert call.requests() == []
+
+
+async def test_an_answer_that_is_cancelled_before_the_speech_is_told_is_deleted(
+    autojump_clock: MockClock,
+) -> None:
+    late = ({"sent": SPEECH, "nth": 2}, {"effect": "late", "seconds": 0.05})
+    async with an_embedded_call(late, thinks={1: 5}) as call:
+        answer = await call.ask()
+        await call.wire.until(lambda: answer.items)
+        await call.speak_over()
+        await call.hear_all(await call.next_answer())
+        assert call.requests() == ["conversation.item.delete"]
+
+
+async def test_an_item_that_is_cancelled_before_the_speech_is_told_is_deleted(
+    autojump_clock: MockClock,
+) -> None:
+    late = ({"sent": SPEECH, "nth": 1}, {"effect": "late", "seconds": 0.05})
+    async with an_embedded_call(late, thinks={2: 10}) as call:
+        call.have_said("Let me think.", "Here it is.")
+        answer = await call.next_answer()
+        await call.wire.until(lambda: len(answer.items) == 2)
+        await call.hear(answer, answer.items[0].samples / SAMPLE_RATE)
+        await call.speak_over()
+        await call.hear_all(await call.next_answer())
+        assert call.requests()[1:] == ["conversation.item.delete"]  # after what asked for it

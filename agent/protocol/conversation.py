@@ -147,8 +147,10 @@ class Conversation:
         self.tally.interruptions += bool(unheard)
         actions: list[Action] = []
         for response in self._responses:
-            # Of one that is not done more may come, however long nothing came of it.
-            is_due = not response.done and (response.is_heard or not response.beside)
+            # Of one that is not done more may come, however long nothing came of it. One that was
+            # cancelled may have items of which nothing came.
+            is_whole = response.done and not response.was_cancelled
+            is_due = not is_whole and (response.is_heard or not response.beside)
             is_stopped = response.id not in stop.spared and not response.interrupted
             if is_stopped and (is_due or response.id in unheard):
                 actions += self._interrupted(response, stop.cause, reported)
@@ -163,7 +165,10 @@ class Conversation:
             actions.append(self._cancel(response))
         if not response.beside and not response.over:
             for item in response.messages():
-                actions += self._corrections.interrupted(item, reported)
+                if response.was_cancelled and item.is_empty:
+                    actions += self._corrections.unheard(item)
+                else:
+                    actions += self._corrections.interrupted(item, reported)
         return actions
 
     def playout_over(self, response_id: str) -> list[Action]:
@@ -359,8 +364,12 @@ class Conversation:
             self._sequencer.ended()
         if event.response.usage:
             self.tally.tokens += event.response.usage.total_tokens or 0
+        response.was_cancelled = event.response.status == "cancelled"
+        # Seen: what the server cancels for the person's speech may be done before it tells of that.
+        heard = response.was_cancelled and not response.interrupted and _for_speech(event)
+        stop = self.interrupt(Cause.SPEECH) if heard else []
         actions = self._end(response, is_done=True)
-        return [*actions, *_complaints(event), *self._create_when_possible()]
+        return [*stop, *actions, *_complaints(event), *self._create_when_possible()]
 
     # -- errors ----------------------------------------------------------------------------
 
@@ -447,6 +456,12 @@ class Conversation:
 
     def _new_id(self) -> str:
         return f"evt_{next(self._ids)}"
+
+
+def _for_speech(event: server.ResponseDoneEvent) -> bool:
+    """Whether the server has cancelled a response because it has heard the person."""
+    details = event.response.status_details
+    return details.reason == "turn_detected" if details else False
 
 
 def _complaints(event: server.ResponseDoneEvent) -> list[Action]:

@@ -102,7 +102,7 @@ class Sequencer:
 
     def abandon(self) -> None:
         """The person interrupts: what is outstanding is not wanted any more, unless protected."""
-        self._unwanted = self._asked is not None and not self.asks_for_protected
+        self._unwanted |= self._asked is not None and not self.asks_for_protected
         self._keep(lambda create: _is_protected(create.response))
 
     def abandon_all(self) -> None:

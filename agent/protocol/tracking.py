@@ -81,6 +81,11 @@ class Item:
     to_delete: bool = False
     parts: dict[int, Part] = field(factory=dict)
 
+    @property
+    def is_empty(self) -> bool:
+        """Nothing of it has come, neither audio nor text."""
+        return not any(part.received or part.is_text for part in self.parts.values())
+
     def end_parts(self) -> list[Part]:
         """No more audio comes for any of its parts; those of which that was not known yet."""
         ended = [part for part in self.parts.values() if not part.ended]
@@ -113,6 +118,7 @@ class Response:
     :ivar number: responses are numbered as they are heard of.
     :ivar open: the server may still send parts of it.
     :ivar done: `response.done` has come.
+    :ivar was_cancelled: and it said that it ended before its time.
     :ivar finished: playout has been told that no more of it comes.
     :ivar over: all of it was heard.
     :ivar protected: no speech interrupts it.
@@ -125,6 +131,7 @@ class Response:
     number: int = 0
     open: bool = False
     done: bool = False
+    was_cancelled: bool = False
     finished: bool = False
     over: bool = False
     protected: bool = False

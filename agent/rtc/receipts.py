@@ -87,12 +87,12 @@ class Receipts:
         if count < self._count:
             self._run_count = 0  # it has begun to count anew
         self._count, self._told_at = count, now
+        if self._cleared_at is not None or self.handed == self._run_start:
+            return
         # A count that is ahead of our clock began before we did: under our uid there was another.
         ahead = self._counted() - int(self._clock(now))
         if ahead > AHEAD_S * SAMPLE_RATE:
             self._run_count += ahead
-        if self._cleared_at is not None:
-            return
         if self._least_lag < float("inf") and self._clock(now) - self._run_start < self._least_lag:
             self._run_count = count
         elif self._counted() < self.handed:

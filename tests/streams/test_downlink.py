@@ -716,6 +716,17 @@ def test_a_task_that_wakes_early_hands_over_nothing() -> None:
     assert paced.step_at(0.009) == (0.04, [])
 
 
+def test_a_task_with_nothing_to_do_waits_for_something_new() -> None:
+    paced = Paced()
+    assert paced.downlink.step() is None
+    paced.downlink.play(KEY, pcm(40))
+    assert paced.downlink.step() is None
+    paced.downlink.finish_response(KEY.response_id)
+    assert paced.downlink.step() == 0.04  # when all of it was heard
+    paced.downlink.pause()
+    assert paced.downlink.step() is None
+
+
 def test_a_task_that_always_wakes_late_does_not_drift_in_an_hour() -> None:
     paced = Paced(200, 100)
     late_ms = itertools.cycle([0, 30, 60, 90])

@@ -147,6 +147,17 @@ def test_no_more_is_taken_back_than_was_kept() -> None:
     assert entry.take(2, 480) == numbered(1, 240, 480)
 
 
+def test_what_was_taken_back_can_be_taken_back_again() -> None:
+    entry = entry_of(KEPT_SAMPLES)
+    for line in range(0, 4 * KEPT_SAMPLES, KEPT_SAMPLES):
+        for at in range(0, KEPT_SAMPLES, 960):
+            entry.take(4, line + at)
+        assert entry.waiting == 0
+        entry.take_back(line)
+        assert entry.waiting == KEPT_SAMPLES
+    assert entry.take(2, 0) == numbered(1, 0, 480)
+
+
 def test_what_was_taken_back_can_be_discarded() -> None:
     entry = entry_of(480, complete=True)
     entry.take(2, 0)
@@ -319,12 +330,14 @@ def test_a_response_is_held_until_all_of_it_was_heard() -> None:
     for entry, line in ((first, 0), (second, 240), (other, 480)):
         entry.add(bytes(480))
         entry.take(1, line)
-    first.complete = first.finished = True
-    other.complete = other.finished = True
+        entry.complete = True
+    other.finished = True
     assert ledger.retire(720) == ["resp_2"]
-    second.complete = True
-    assert ledger.retire(720) == []  # though all that there is was heard
-    second.finished = True
+    for unfinished in (first, second):
+        first.finished = second.finished = True
+        unfinished.finished = False
+        assert ledger.retire(720) == []  # though all that there is was heard
+    first.finished = second.finished = True
     assert ledger.retire(479) == []
     assert list(ledger) == [first, second]
     assert ledger.retire(480) == ["resp_1"]
