@@ -109,6 +109,29 @@ def test_what_it_is_told_reaches_the_call_while_there_is_one() -> None:
     assert call.told == [("One.", True), ("Two.", False), "interrupt"]
 
 
+@pytest.mark.parametrize("words", ["", " \n"])
+def test_there_have_to_be_words(words: str) -> None:
+    handle, call = Agent(), Speaker()
+    with handle.in_call(call), pytest.raises(ValueError, match="no words"):
+        handle.say(words)
+    assert call.told == []
+
+
+async def test_a_program_can_wait_for_the_call(autojump_clock: MockClock) -> None:
+    handle, call = Agent(), Speaker()
+    with trio.move_on_after(5) as patience:
+        await handle.joined()
+    assert patience.cancelled_caught
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(handle.joined)
+        await wait_all_tasks_blocked()
+        with handle.in_call(call):
+            await wait_all_tasks_blocked()
+            assert not nursery.child_tasks
+    with trio.fail_after(1):
+        await handle.joined()  # it was
+
+
 def test_a_call_that_failed_is_over_too() -> None:
     handle, call = Agent(), Speaker()
     with pytest.raises(ZeroDivisionError), handle.in_call(call):
@@ -240,36 +263,3 @@ async def test_an_interruption_silences_the_agent_and_the_model_is_told_what_was
         assert (truncate["item_id"], truncate["audio_end_ms"]) == ("item_1", 300)
         assert len(running.model.of_type("response.cancel")) == 1
         assert not running.over.is_set()
-
-
-async def test_a_program_can_wait_for_the_call(autojump_clock: MockClock) -> None:
-    agent, call = Agent(), Spoken()
-    async with trio.open_nursery() as nursery:
-        nursery.start_soon(_join_after, agent, call, 5)
-        began = trio.current_time()
-        await agent.joined()
-        assert trio.current_time() == began + 5
-        agent.say("Hello.")
-
-
-async def _join_after(agent: Agent, call: "Spoken", seconds: float) -> None:
-    await trio.sleep(seconds)
-    with agent.in_call(call):
-        await trio.sleep(1)
-
-
-@pytest.mark.parametrize("words", ["", "  "])
-def test_no_words_cannot_be_said(words: str) -> None:
-    agent = Agent()
-    with agent.in_call(Spoken()), pytest.raises(ValueError, match="no words"):
-        agent.say(words)
-
-
-class Spoken:
-    """A call that takes everything."""
-
-    def interrupt(self) -> None:
-        pass
-
-    def say(self, words: str, *, allow_interruptions: bool) -> None:
-        pass

@@ -216,6 +216,15 @@ def test_a_receiver_that_begins_to_count_anew() -> None:
         assert receipts.played(until) == near(SECOND + last)
 
 
+def test_a_count_that_began_with_another_agent_of_our_uid() -> None:
+    """How far behind the receiver is cannot be known then; but it is never ahead of the clock."""
+    receipts = handed(0)
+    last = hear(receipts, 0, 0.5, count=50_000, lag_s=0.16)
+    played = receipts.played(0.5)
+    assert played is not None
+    assert last - 50_000 <= played <= 0.5 * SECOND
+
+
 def test_one_who_joined_late_counts_from_then() -> None:
     receipts = handed(0, 1, joined_at=30_000)
     receipts.told(100 * MS, 1.45)
