@@ -76,7 +76,11 @@ class Receipts:
         """What was not heard is dropped."""
         if self._cleared_at is not None:
             return
-        self._heard_at_clear = self._estimate(now)
+        heard = self.played(now)
+        if heard is None:
+            self._told_at = None  # what was not relied on before is not relied on now
+        else:
+            self._heard_at_clear = heard
         self._cleared_at = self._dry_at = now
 
     def told(self, count: int, now: float) -> None:
@@ -109,8 +113,7 @@ class Receipts:
             return min(self.handed, self._counted()) if is_known else self._heard_at_clear
         if now > self._dry_at + SETTLED_S:
             return self.handed
-        heard = self._estimate(now)
-        return None if heard < self.handed and now > self._told_at + LOST_S else heard
+        return None if now > self._told_at + LOST_S else self._estimate(now)
 
     def _begin_run(self, now: float) -> None:
         self._cleared_at = None

@@ -256,6 +256,15 @@ def test_receipts_that_stop_are_not_relied_on_until_they_come_again() -> None:
     assert receipts.played(3 + LAG_S) == near(3 * SECOND)
 
 
+def test_receipts_that_have_stopped_are_not_relied_on_at_a_clear_either() -> None:
+    receipts = handed(0, 1, 2, 3)
+    hear(receipts, 0, 0.5)
+    receipts.clear(0.51 + LOST_S)
+    assert receipts.played(0.6 + LOST_S) is None
+    receipts.told(SECOND, 3)  # they have come again
+    assert receipts.played(3) == SECOND
+
+
 def test_a_receiver_that_has_heard_all_may_be_silent() -> None:
     receipts = handed(0)
     hear(receipts, 0, 1.15)
