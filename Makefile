@@ -11,6 +11,9 @@ PIP  := $(BIN)/python -m pip --quiet --disable-pip-version-check
 # Half of the tests' time is waiting for processes, so two of them fit one core as well.
 PYTEST := $(BIN)/pytest --numprocesses 2 --dist loadfile
 
+# What agora-realtime-ai-api asks for.
+AGORA_SDK := agora-python-server-sdk==2.1.7
+
 # Stamps: touched last, so that a .venv that was cut short is made again.
 RUN := $(VENV)/.run-installed
 DEV := $(VENV)/.dev-installed
@@ -70,6 +73,12 @@ $(RUN): requirements.txt requirements-dev.txt
 	$(PIP) install --no-deps --no-build-isolation --editable .
 	@touch $@
 
-$(DEV): $(RUN)
+# Agora's wrapper wants another pyee than playwright, so it has a folder of its own. Its SDK is only
+# read as text: the download runs its setup.py for the metadata, but nothing is built or installed.
+$(DEV): $(RUN) requirements-agora.txt
 	$(PIP) install --requirement requirements-dev.txt
+	rm -rf $(VENV)/agora $(VENV)/agora-source
+	$(PIP) install --no-deps --target $(VENV)/agora --requirement requirements-agora.txt
+	$(PIP) download --no-deps --no-build-isolation --no-binary :all: --dest $(VENV)/agora-source \
+	  $(AGORA_SDK)
 	@touch $@
