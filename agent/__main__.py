@@ -38,6 +38,8 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
     except ConfigError as error:
         _exit_with(error)
     setup_logging(settings.log_level, settings.log_format, options.channel_name)
+    if given.check:
+        sys.exit(trio.run(_check, settings, options))
     try:
         outcome = trio.run(_run, settings, options, recording)
     except ConfigError as error:
@@ -59,6 +61,18 @@ async def _run(settings: Settings, options: AgentOptions, recording: Recording |
     except BaseExceptionGroup as group:
         raise sole_error(group) or group from None
     return outcome
+
+
+async def _check(settings: Settings, options: AgentOptions) -> int:
+    from agent.check import check
+
+    with trio.CancelScope() as scope:
+        async with trio.open_nursery() as nursery:
+            await nursery.start(stop_on_signals, lambda _: scope.cancel())
+            status = await check(settings, options, print)
+            nursery.cancel_scope.cancel()
+            return status
+    return 1
 
 
 def _exit_with(error: ConfigError) -> NoReturn:
@@ -83,6 +97,9 @@ def _parser() -> argparse.ArgumentParser:
         dashed = f"--{attribute.name.replace('_', '-')}"
         names = dict.fromkeys((dashed, f"--{attribute.name}"))
         parser.add_argument(*names, dest=attribute.name, metavar="X", help=_help(attribute))
+    parser.add_argument(
+        "--check", action="store_true", help="tell what is installed, configured and reachable"
+    )
     parser.add_argument("--wav-in", "--wav_in", type=Path, help="a recording as the person")
     parser.add_argument("--wav-out", "--wav_out", type=Path, help="where the answer is written")
     return parser
@@ -108,8 +125,8 @@ def _options(given: argparse.Namespace) -> AgentOptions:
         for attribute in fields(AgentOptions)
         if (text := getattr(given, attribute.name)) not in (None, "")
     }
-    if given.wav_in is not None:
-        value.setdefault("channel_name", "recording")
+    if given.wav_in is not None or given.check:
+        value.setdefault("channel_name", "check" if given.check else "recording")
     try:
         return options_from_json(value)
     except OptionsError as error:

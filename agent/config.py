@@ -56,6 +56,8 @@ class Settings:
     rtc: str = field(default="auto", validator=one_of("auto", "agora", "local"))
     agora_app_id: str | None = None
     agora_app_cert: str | None = field(default=None, repr=False)
+    agora_token_ttl_s: int = field(default=86_400, validator=in_range(60, 86_400))
+    agora_log_dir: str | None = None
     local_channel_url: str | None = field(default=None, validator=_websocket_url, repr=False)
     openai_api_key: str | None = field(default=None, validator=_header_value, repr=False)
     openai_model: str = DEFAULT_MODEL
@@ -81,6 +83,21 @@ class Settings:
     def embedded(self) -> bool:
         """Whether the embedded model is to be used: no key, and no other server was named."""
         return self.openai_api_key is None and self.realtime_api_base_uri is None
+
+    def way_in(self, wanted: str | None = None) -> str:
+        """How an agent gets into its channel: `agora` or `local`.
+
+        :param wanted: the agent's own option, which goes before the setting.
+        :raises ConfigError: it is agora, and there is no project to use.
+        """
+        way = wanted or self.rtc
+        if way == "auto":
+            way = "local" if self.agora_app_id is None else "agora"
+        if way == "agora" and self.agora_app_id is None:
+            raise ConfigError(
+                "AGORA_APP_ID: is not set, and RTC=agora needs it (RTC=local does without Agora)"
+            )
+        return way
 
 
 def load_settings(
@@ -109,7 +126,7 @@ def load_settings(
         settings = Settings(**values)
     except BadField as error:
         raise ConfigError(f"{error.name.upper()}: {error}") from None
-    _refuse_what_is_not_here_yet(settings)
+    settings.way_in()
     return settings
 
 
@@ -141,8 +158,3 @@ def _parse(name: str, attribute: "Attribute[Any]", text: str) -> Any:
 _FOLDED: Final = frozenset(
     {"rtc", "realtime_api_auth", "realtime_api_dialect", "log_level", "log_format"}
 )
-
-
-def _refuse_what_is_not_here_yet(settings: Settings) -> None:
-    if settings.rtc == "agora" or (settings.rtc == "auto" and settings.agora_app_id is not None):
-        raise ConfigError("RTC: agora is not in this version yet; set RTC=local")

@@ -43,12 +43,6 @@ _no_tools = check(lambda value: not value, "no tools are known to this version y
 _no_profiles = check(lambda value: value is None, "no profiles are known to this version yet")
 
 
-_rtc = check(
-    lambda value: value in (None, "auto", "local"),
-    "must be one of auto, local (agora is not in this version yet)",
-)
-
-
 def _good_detection(_: Any, __: "Attribute[Any]", value: TurnDetection | None) -> None:
     # Fields in it that are not known here go to the model: its interface grows faster than this.
     # Its kind has to be known, because it says how much silence ends a turn.
@@ -104,11 +98,14 @@ class AgentOptions:
         the extra `vad`.
     :ivar false_interruption_timeout_ms: so long after that the agent goes on, where the server has
         heard no speech.
+    :ivar data_packets_per_s: in no second are more data messages sent; older data streams of
+        Agora's take 30, and
+    :ivar data_bytes_per_s: 6000 bytes. A transcript is cut to what can be sent in 4 seconds.
     """
 
     channel_name: str = field(validator=_channel_name)
     uid: int = field(default=0, validator=in_range(0, MAX_UID))
-    rtc: str | None = field(default=None, validator=_rtc)
+    rtc: str | None = field(default=None, validator=one_of("auto", "agora", "local"))
     language: str = "en"
     system_instruction: str | None = None
     model: str | None = None
@@ -149,6 +146,9 @@ class AgentOptions:
     profile: str | None = field(default=None, validator=_no_profiles)
     playout_lead_ms: int = field(default=60, validator=in_range(10, 1000))
     playout_step_ms: int = field(default=40, validator=_step)
+    # At least two packets, of 1,024 bytes each: a burst of one, and one more in the second.
+    data_packets_per_s: int = field(default=60, validator=in_range(2, 1000))
+    data_bytes_per_s: int = field(default=30_000, validator=in_range(2048, 1_000_000))
 
     @property
     def least_speech(self) -> LeastSpeech:

@@ -20,6 +20,7 @@ from agent.config import (
     Settings,
 )
 from agent.errors import ConfigError, sole_error, ungrouped
+from agent.extras import require
 from agent.handle import Agent
 from agent.nurseries import outliving
 from agent.options import AgentOptions
@@ -99,8 +100,8 @@ async def _run(
     on_state: Callable[[dict[str, Any]], None],
 ) -> Outcome:
     name = _model_name(settings, options)
-    wanted = _model(settings, options, name)
-    joined = _channel(settings, options, recording)
+    wanted = model_for(settings, options)
+    joined = channel_for(settings, options, recording)
     async with _tap(settings) as tap, outliving(keeper, wanted) as model:
         _log.info("the model is %s", _in_words(name))
         async with outliving(keeper, joined) as channel:
@@ -161,15 +162,19 @@ def _model_name(settings: Settings, options: AgentOptions) -> str:
     return EMBEDDED_MODEL if settings.embedded else options.model or settings.openai_model
 
 
-def _model(
-    settings: Settings, options: AgentOptions, name: str
+def model_for(
+    settings: Settings, options: AgentOptions
 ) -> AbstractAsyncContextManager[ModelConnection]:
+    """The model that an agent is to speak with, not opened yet.
+
+    :raises ConfigError: the embedded model is wanted and not installed.
+    """
     if settings.embedded:
         return open_model(_embedded(settings), session_of(options))
     dialect = settings.realtime_api_dialect
     address = model_address(
         settings.realtime_api_base_uri or DEFAULT_BASE_URI,
-        name,
+        _model_name(settings, options),
         key=settings.openai_api_key,
         auth=settings.realtime_api_auth,
         dialect=dialect,
@@ -190,13 +195,20 @@ def _embedded(settings: Settings) -> "AbstractAsyncContextManager[WebSocketConne
     return open_embedded(**options_of(settings))
 
 
-def _channel(
-    settings: Settings, options: AgentOptions, recording: Recording | None
+def channel_for(
+    settings: Settings, options: AgentOptions, recording: Recording | None = None
 ) -> AbstractAsyncContextManager[RtcChannel]:
+    """The channel that an agent is to be in, not opened yet.
+
+    :param recording: takes its place.
+    :raises ConfigError: it is an Agora channel, and no project or no SDK is there.
+    """
     if recording is not None:
         from agent.rtc.wav import open_wav_channel
 
         return open_wav_channel(recording.question, recording.answer, warn_at=settings.queue_warn)
+    if settings.way_in(options.rtc) == "agora":
+        return _agora_channel(settings, options)
     from agent.rtc.local import open_local_channel
 
     return open_local_channel(
@@ -205,6 +217,26 @@ def _channel(
         options.uid,
         key=settings.server_api_key,
         warn_at=settings.queue_warn,
+    )
+
+
+def _agora_channel(
+    settings: Settings, options: AgentOptions
+) -> AbstractAsyncContextManager[RtcChannel]:
+    require("agora", "or set RTC=local to do without Agora")
+    # Imported here: it brings asyncio, which no other call needs.
+    from agent.rtc.agora import Project, open_agora_channel
+
+    assert settings.agora_app_id is not None  # `way_in` has looked
+    project = Project(
+        app_id=settings.agora_app_id,
+        certificate=settings.agora_app_cert,
+        token_ttl_s=settings.agora_token_ttl_s,
+        log_dir=None if settings.agora_log_dir is None else Path(settings.agora_log_dir),
+        pcm_dump=settings.write_rtc_pcm,
+    )
+    return open_agora_channel(
+        project, options.channel_name, options.uid, warn_at=settings.queue_warn
     )
 
 

@@ -47,11 +47,14 @@ from agent.rtc.channel import (
     DataReceived,
     RecordingOver,
     RtcChannel,
+    UserLeft,
 )
 from agent.streams.barge_in import LocalBargeIn
-from agent.streams.chat import Chat, Reassembler
+from agent.streams.chat import Chat
+from agent.streams.chunks import Reassembler
 from agent.streams.downlink import Downlink
 from agent.streams.model import ModelConnection
+from agent.streams.pace import Pace
 from agent.streams.recorder import Tap
 from agent.streams.uplink import run_uplink
 
@@ -131,8 +134,9 @@ class Call:
         )
         self.barge_in = self._local_barge_in() if options.local_barge_in else None
         self._speech_alarm = Alarm(self._speech_goes_on)
-        self._chat = Chat(channel.send_data, chat_prefix, warn_at=warn_at)
-        self._reassembler = Reassembler()
+        pace = Pace(options.data_packets_per_s, options.data_bytes_per_s)
+        self._chat = Chat(channel.send_data, chat_prefix, pace=pace, warn_at=warn_at)
+        self._reassembler = Reassembler(trio.current_time)
         self._requests_in, self._requests = trio.open_memory_channel[RealtimeClientEvent](REQUESTS)
         self._scope = trio.CancelScope()
         self._outcome = Outcome("the call ended")
@@ -222,6 +226,8 @@ class Call:
             event: ChannelEvent | None = None
             with trio.move_on_at(deadline):
                 event = await self._channel.events.receive()
+            if isinstance(event, UserLeft):
+                self._reassembler.forget(event.uid)
             if event is None:
                 self._end(self._nobody_left(people))
             elif isinstance(event, ChannelLost):

@@ -2,10 +2,10 @@
 
 Everything runs on 127.0.0.1. Figures of the two are of the same minute: their runs take turns.
 
-`interruptions`, `local-barge-in` and `playout` are measured only where they are named, and once,
-however many runs there are: what the first two count comes from many interruptions, each of which
-takes a second or more of real time (seven minutes and three); the third plays at six leads (four
-minutes). There is no bare loop to stand beside them.
+`interruptions`, `local-barge-in`, `playout` and `bridge` are measured only where they are named,
+and once, however many runs there are: what the first two count comes from many interruptions, each
+of which takes a second or more of real time (seven minutes and three); the third plays at six leads
+(four minutes), the fourth hears for a minute and a half. There is no bare loop beside them.
 """
 
 import argparse
@@ -31,7 +31,7 @@ from bench.report import BARE, BARE_SHORT, OURS, Results, machine, protocol_tabl
 
 PARTS: Final = ("protocol", "start", "call", "barge-in", "many")
 """What is measured where nothing is named."""
-LONG_PARTS: Final = ("interruptions", "local-barge-in", "playout")
+LONG_PARTS: Final = ("interruptions", "local-barge-in", "playout", "bridge")
 """What is measured once, and only where it is named."""
 LIMIT_S: Final = 120.0
 """No part takes so long beyond its calls unless something hangs."""
@@ -129,6 +129,10 @@ async def _measure_long_part(part: str, wanted: Wanted) -> Figures:
         from bench.playout import measure_playout
 
         return await measure_playout(2 * wanted.seconds)
+    if part == "bridge":
+        from bench.bridge import measure_bridge
+
+        return await measure_bridge(wanted.seconds)
     from bench.local_barge_in import measure_local_barge_in
 
     return await measure_local_barge_in()

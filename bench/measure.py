@@ -37,10 +37,10 @@ async def measure_call(subject: str, seconds: float, source_cpu: float) -> Figur
     latencies = _uplink_ms(call, record)
     return {
         "cpu": call["cpu_s_per_min"] - source_cpu,
-        "uplink_p50": _percentile(latencies, 0.5),
-        "uplink_p99": _percentile(latencies, 0.99),
+        "uplink_p50": percentile(latencies, 0.5),
+        "uplink_p99": percentile(latencies, 0.99),
         "uplink_lost": _lost(call, latencies),
-        "first_frame": _percentile(_first_frame_ms(call, record), 0.5),
+        "first_frame": percentile(_first_frame_ms(call, record), 0.5),
         "rss": call["memory"].get("Rss", float("nan")),
         "pss": call["memory"].get("Pss", float("nan")),
         "not_needed": float(len(call["not_needed"])),
@@ -70,7 +70,7 @@ async def measure_many(subject: str, seconds: float, calls: int) -> Figures:
         own = _uplink_ms(call, record)
         latencies += own
         lost += _lost(call, own)
-    return {"many_p99": _percentile(latencies, 0.99), "many_lost": lost}
+    return {"many_p99": percentile(latencies, 0.99), "many_lost": lost}
 
 
 async def measure_start() -> Figures:
@@ -172,5 +172,5 @@ def _first_frame_ms(call: dict[str, Any], record: dict[str, Any]) -> list[float]
     ]
 
 
-def _percentile(values: list[float], part: float) -> float:
+def percentile(values: list[float], part: float) -> float:
     return sorted(values)[int(len(values) * part)] if values else float("nan")

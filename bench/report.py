@@ -15,6 +15,8 @@ from bench.measure import Figures
 from bench.playout import SETTINGS
 
 OURS: Final = "ours"
+BRIDGE: Final = ("calm", "busy", "stall_300", "stall_800")
+"""What Trio's loop does meanwhile; see bridge.py."""
 BARE: Final = "bare-20"
 BARE_SHORT: Final = "bare-10"
 OFFICIAL: Final = "official"
@@ -80,6 +82,27 @@ ROWS: Final = (
             f"lead_gaps_{lead}_{step}",
         )
         for lead, step in SETTINGS
+    ),
+    *(
+        row
+        for name in BRIDGE
+        for row in (
+            Row(f"bridge_{name}_frames", f"bridge, {name}: frames of 10 ms that arrived"),
+            Row(
+                f"bridge_{name}_p50",
+                f"bridge, {name}: hand-over, ms: p50 / p99",
+                "",
+                f"bridge_{name}_p99",
+            ),
+            Row(f"bridge_{name}_max", f"bridge, {name}: hand-over at most, ms"),
+            Row(
+                f"bridge_{name}_lost",
+                f"bridge, {name}: lost / dropped by policy",
+                "0 / 0" if "800" not in name else "0",
+                f"bridge_{name}_dropped",
+            ),
+            Row(f"bridge_{name}_disorder", f"bridge, {name}: out of order", "0"),
+        )
     ),
 )
 

@@ -15,6 +15,7 @@ import trio
 
 from agent.config import load_settings
 from agent.errors import AgentError, ConfigError, sole_error
+from agent.extras import require
 from agent.log import setup_logging
 from server.auth import Keys
 from server.listening import open_listener
@@ -47,6 +48,8 @@ def _prepare(given: argparse.Namespace) -> Start:
     keys = Keys(settings, own_key)
     if settings.embedded:
         check_installed()
+    if settings.way_in() == "agora":
+        require("agora", "or set RTC=local to do without Agora")
     listener = open_listener(settings.server_host, settings.server_port, has_keys=keys.needed)
     return Start(settings, keys, own_key, listener)
 

@@ -14,6 +14,7 @@ from server.bodies import BODY_BYTES
 from server.channels import Relay
 from server.guard import guard
 from server.routes.agents import Agents, agent_routes
+from server.routes.agora import agora_routes
 from server.routes.channels import channel_routes
 from server.routes.pages import page_routes
 from server.routes.realtime import realtime_routes
@@ -45,6 +46,7 @@ def create_app(
     :param agents: the supervisor.
     :param relay: the local channels.
     :param stages: set by the owner when the server stops.
+    :raises ConfigError: the Agora project of the settings can be none.
     """
     # No static route of Quart's own: that would answer for files outside of /web/.
     app = App(__name__, static_folder=None)
@@ -56,6 +58,7 @@ def create_app(
     guard(app, keys, stages)
     app.register_blueprint(page_routes())
     app.register_blueprint(agent_routes(settings, agents, keys))
+    app.register_blueprint(agora_routes(settings, agents))
     app.register_blueprint(channel_routes(relay or make_relay()))
     app.register_blueprint(realtime_routes(settings, stages))
     return app

@@ -1,13 +1,14 @@
 """Request bodies: JSON objects, whatever the Content-Type says they are."""
 
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 import orjson
-from attrs import frozen
+from attrs import field, fields, frozen
 from cattrs.errors import BaseValidationError
 from quart import Request
 
-from agent.options import AgentOptions, OptionsError, options_from_json
+from agent.checks import check
+from agent.options import MAX_UID, AgentOptions, OptionsError, options_from_json
 from agent.strict import faults, strict_converter
 
 BODY_BYTES: Final = 64 * 1024
@@ -15,6 +16,12 @@ BODY_BYTES: Final = 64 * 1024
 # No option is nested as deep. Far deeper ones would exhaust Python's stack where they are copied.
 _DEPTH: Final = 32
 _CONVERTER: Final = strict_converter(forbid_extra_keys=True)
+_T = TypeVar("_T")
+# Of two users with the same uid Agora puts one out.
+_one_user = check(
+    lambda uid: 1 <= uid <= MAX_UID,
+    f"must be 1 to {MAX_UID}; a token for 0, which is any uid, could put the agent out",
+)
 
 
 class BadBody(Exception):
@@ -33,6 +40,14 @@ class StopRequest:
     """The body of `POST /stop_agent`."""
 
     channel_name: str
+
+
+@frozen(kw_only=True)
+class TokenRequest:
+    """The body of `POST /agora_token`."""
+
+    channel_name: str = field(validator=fields(AgentOptions).channel_name.validator)
+    uid: int = field(validator=_one_user)
 
 
 async def read_options(request: Request) -> AgentOptions:
@@ -58,8 +73,20 @@ async def read_stop(request: Request) -> StopRequest:
 
     :raises BadBody: it is something else.
     """
+    return await _read(request, StopRequest)
+
+
+async def read_token_request(request: Request) -> TokenRequest:
+    """The body of `POST /agora_token`.
+
+    :raises BadBody: it is something else.
+    """
+    return await _read(request, TokenRequest)
+
+
+async def _read(request: Request, wanted: type[_T]) -> _T:
     try:
-        return _CONVERTER.structure(await _read_object(request), StopRequest)
+        return _CONVERTER.structure(await _read_object(request), wanted)
     except (BaseValidationError, ValueError, TypeError) as error:
         raise BadBody(faults(error)) from error
 

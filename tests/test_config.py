@@ -4,7 +4,6 @@ import os
 import re
 import tempfile
 from collections.abc import Iterator
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +18,8 @@ SPEC: dict[str, tuple[Any, str, Any, str, Any]] = {
     "RTC": ("auto", "Local", "local", "AUTO", "auto"),
     "AGORA_APP_ID": (None, "app", "app", "other", "other"),
     "AGORA_APP_CERT": (None, "cert", "cert", "other", "other"),
+    "AGORA_TOKEN_TTL_S": (86400, "60", 60, "3600", 3600),
+    "AGORA_LOG_DIR": (None, "/l", "/l", "l", "l"),
     "LOCAL_CHANNEL_URL": (None, "ws://h:1/c", "ws://h:1/c", "wss://[::1]/c", "wss://[::1]/c"),
     "OPENAI_API_KEY": (None, "sk-1", "sk-1", "sk-${HOME}", "sk-${HOME}"),
     "OPENAI_MODEL": ("gpt-realtime-2.1", "m", "m", "M 2", "M 2"),
@@ -41,18 +42,31 @@ SPEC: dict[str, tuple[Any, str, Any, str, Any]] = {
 
 
 def load(environ: dict[str, str], dotenv: Path | None = None) -> Settings:
-    names_agora = "AGORA_APP_ID" in environ
-    with suppress(OSError, TypeError):
-        text = Path(dotenv or "").read_bytes()
-        names_agora |= re.search(rb"^AGORA_APP_ID=.", text, re.MULTILINE) is not None
-    # Agora is in no version yet: its id is taken only where it is not to be used.
-    return load_settings(({"RTC": "local"} if names_agora else {}) | environ, dotenv)
+    return load_settings(environ, dotenv)
 
 
-@pytest.mark.parametrize("environ", [{"RTC": "agora"}, {"AGORA_APP_ID": "a"}])
-def test_what_is_not_here_yet_is_refused(environ: dict[str, str]) -> None:
-    with pytest.raises(ConfigError, match="RTC: agora is not in this version yet"):
-        load_settings(environ, None)
+@pytest.mark.parametrize(
+    ("rtc", "app_id", "wanted", "way"),
+    [
+        ("auto", None, None, "local"),
+        ("auto", "a", None, "agora"),
+        ("local", "a", None, "local"),
+        ("agora", "a", None, "agora"),
+        ("auto", "a", "local", "local"),
+        ("local", "a", "agora", "agora"),
+        ("local", "a", "auto", "agora"),
+        ("local", None, "auto", "local"),
+    ],
+)
+def test_the_way_into_a_channel(rtc: str, app_id: str | None, wanted: str | None, way: str) -> None:
+    assert Settings(rtc=rtc, agora_app_id=app_id).way_in(wanted) == way
+
+
+def test_agora_without_a_project_says_how_to_go_on() -> None:
+    with pytest.raises(ConfigError, match=r"AGORA_APP_ID: is not set.*RTC=local"):
+        load_settings({"RTC": "agora"}, None)
+    with pytest.raises(ConfigError, match="AGORA_APP_ID"):
+        load_settings({}, None).way_in("agora")
 
 
 def get(settings: Settings, variable: str) -> Any:

@@ -21,7 +21,7 @@ from agent.protocol.tracking import MAX_ITEMS
 from agent.rtc.channel import DataReceived
 from agent.session import OVERDUE_S
 from agent.streams import chat
-from agent.streams.chat import to_chunks
+from agent.streams.chunks import to_chunks
 from agent.streams.model import MAX_MESSAGE
 from tests.fakes.call import Running, a_call
 from tests.fuzzing import Json, Message, answers, hostile, nested, renamed
@@ -36,6 +36,7 @@ KEPT = 100
 NAMES = 256
 """Responses and events of ours that are remembered by name; a limit of the conversation's own."""
 LIMITS = {
+    "Call._chat._pending": chat.MAX_PENDING,
     "Call._chat._turns": chat.MAX_TURNS,
     "Call.conversation._responses._interrupted": NAMES,
     "Call.conversation._sent": NAMES,

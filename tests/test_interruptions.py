@@ -13,7 +13,7 @@ from trio.testing import MockClock
 from agent.audio import ms_to_bytes
 from agent.protocol.response import RealtimeResponseCreateParams
 from agent.rtc.channel import DataReceived
-from agent.streams.chat import to_chunks
+from agent.streams.chunks import to_chunks
 from tests.fakes.call import OPTIONS, Running, a_call
 from tests.fakes.channel import PERSON
 from tests.speech import speech

@@ -14,7 +14,7 @@ from trio.testing import MockClock, wait_all_tasks_blocked
 
 from agent.audio import SAMPLE_RATE
 from agent.rtc.channel import DataReceived
-from agent.streams.chat import to_chunks
+from agent.streams.chunks import to_chunks
 from tests.fakes.call import OPTIONS, Running, a_call
 from tests.fakes.channel import PERSON, Handed, MemoryChannel
 from tests.test_fuzzed_calls import KEPT, LIMITS, sizes

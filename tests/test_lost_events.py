@@ -6,7 +6,7 @@ from trio.testing import MockClock, wait_all_tasks_blocked
 from agent.options import AgentOptions
 from agent.rtc.channel import DataReceived, RecordingOver
 from agent.session import OVERDUE_S, QUIET_S, TURN_OVERDUE_S
-from agent.streams.chat import to_chunks
+from agent.streams.chunks import to_chunks
 from tests.fakes.call import Running, a_call
 
 

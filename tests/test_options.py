@@ -58,6 +58,9 @@ DEFAULTS: dict[str, Any] = {
     "min_interruption_words": 0,
     "local_barge_in": False,
     "false_interruption_timeout_ms": 500,
+    # And how fast data messages may be sent.
+    "data_packets_per_s": 60,
+    "data_bytes_per_s": 30_000,
 }
 LEGAL = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789 !#$%&()+-:;<=.>?@[]^_{}|~,"
 
@@ -123,7 +126,14 @@ MAYBE_TEXTS = [
     "greeting",
     "profile",
 ]
-WHOLE = ["uid", "subscribe_uid", "playout_lead_ms", "playout_step_ms"]
+WHOLE = [
+    "uid",
+    "subscribe_uid",
+    "playout_lead_ms",
+    "playout_step_ms",
+    "data_packets_per_s",
+    "data_bytes_per_s",
+]
 NUMBERS = [
     "speed",
     "temperature",
@@ -167,7 +177,7 @@ def test_a_whole_number_serves_as_a_number() -> None:
     [
         ("uid", [0, 1, 2**32 - 1], [-1, 2**32]),
         ("subscribe_uid", [1, 2**32 - 1, None], [0, -1, 2**32]),
-        ("rtc", ["auto", "local", None], ["Local", "agora"]),
+        ("rtc", ["auto", "agora", "local", None], ["Local", "rtc"]),
         ("speed", [0.25, 1.5, None], [0.24, 1.51, -1]),
         ("temperature", [0, 0.8, None], [-0.1]),
         ("noise_reduction", ["near_field", "far_field", "of_the_future", None], []),
@@ -184,6 +194,8 @@ def test_a_whole_number_serves_as_a_number() -> None:
         ("profile", [None], ["default"]),
         ("playout_lead_ms", [40, 1000], [9, 1001]),
         ("playout_step_ms", [10, 60], [0, 15, 70, -10]),
+        ("data_packets_per_s", [2, 30, 1000], [1, 0, -1, 1001]),
+        ("data_bytes_per_s", [2048, 6000, 1_000_000], [2047, 0, -1, 1_000_001, 10**400]),
         ("transcription_model", ["whisper-1", None], []),
     ],
 )

@@ -14,7 +14,7 @@ from agent.errors import ChannelError, ModelLost, ModelRefused
 from agent.protocol.session import TurnDetection
 from agent.rtc.channel import ChannelLost, DataReceived, RecordingOver, UserLeft
 from agent.session import Call, Outcome
-from agent.streams.chat import to_chunks
+from agent.streams.chunks import to_chunks
 from agent.streams.model import open_model
 from agent.streams.recorder import Tap
 from agent.streams.session_config import session_of

@@ -98,11 +98,13 @@ class Supervisor:
         Cancelled, the agent is stopped again.
 
         :returns: once the agent is in its channel.
+        :raises ConfigError: it is to be in an Agora channel, and no project is set up.
         :raises AlreadyRunning: the channel has one.
         :raises JoinTimeout: it was not in the channel in time.
         :raises StartFailed: it ended before.
         """
         name = options.channel_name
+        self._settings.way_in(options.rtc)
         self._check_open()
         while (former := self._agents.get(name)) is not None:
             if former.info.state != "stopping":

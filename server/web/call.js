@@ -45,7 +45,8 @@ export class Call {
   }
 
   ask() {
-    const body = { channel_name: this.name, uid: this.agentUid };
+    // Wherever the server's other agents go: this page is in the server's own channel.
+    const body = { channel_name: this.name, uid: this.agentUid, rtc: "local" };
     return request("start_agent", { body, seconds: START_SECONDS });
   }
 

@@ -22,7 +22,7 @@ from attrs import define, field
 from trio_websocket import ConnectionClosed, WebSocketConnection, open_websocket_url
 
 from agent.audio import FRAME_BYTES, seconds_of
-from agent.streams.chat import Reassembler, to_chunks
+from agent.streams.chunks import Reassembler, to_chunks
 
 ROOT = Path(__file__).parents[2]
 STEP_S = 0.02

@@ -9,7 +9,7 @@ from attrs import define
 from agent.audio import FRAME_BYTES, samples_to_ms
 from agent.rtc.channel import ChannelEvent, UserJoined
 from agent.rtc.handover import AudioHandover
-from agent.streams.chat import Reassembler
+from agent.streams.chunks import Reassembler
 
 PERSON = 7
 

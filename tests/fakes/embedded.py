@@ -28,7 +28,7 @@ from agent.protocol.response import RealtimeResponseCreateParams
 from agent.protocol.session import RealtimeSessionCreateRequest
 from agent.rtc.channel import DataReceived
 from agent.session import Call
-from agent.streams.chat import to_chunks
+from agent.streams.chunks import to_chunks
 from agent.streams.model import open_model
 from agent.streams.recorder import Tap
 from agent.streams.session_config import session_of

@@ -1,0 +1,107 @@
+"""`python -m agent --check`: what is installed, what is configured, what can be reached.
+
+Each finding is a line: `ok`, `--` (not there, and not needed as it is set up) or `FAILED`.
+"""
+
+import platform
+import secrets
+from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager
+from functools import partial
+from typing import Any, Final
+
+import trio
+from attrs import evolve
+
+from agent.config import EMBEDDED_MODEL, Settings
+from agent.errors import AgentError, ConfigError, sole_error
+from agent.extras import EXTRAS, missing
+from agent.options import AgentOptions
+from agent.run import channel_for, model_for
+
+REACH_S: Final = 30.0
+"""Connecting and configuring the model takes a few seconds, with its retries; so does a channel."""
+
+Say = Callable[[str], None]
+
+
+async def check(settings: Settings, options: AgentOptions, say: Say) -> int:
+    """Tell all findings.
+
+    A moment's session is opened at the model, and a channel of a random name is joined and left: no
+    other check would tell whether key, project, token and network are right.
+
+    :param say: is given a line at a time.
+    :returns: the exit status: that of the first failure, or 0.
+    """
+    say(_line("ok", "python", f"{platform.python_version()} on {_platform()}"))
+    for extra, modules in EXTRAS.items():
+        say(_extra(extra, modules))
+    say(_agora(settings))
+    options = evolve(options, channel_name=f"check-{secrets.token_hex(8)}", uid=0)
+    words = _model_words(settings, options)
+    statuses = [
+        await _reach("model", words, partial(model_for, settings, options), say),
+        await _reach(
+            "channel", _way(settings, options), partial(channel_for, settings, options), say
+        ),
+    ]
+    return next((status for status in statuses if status), 0)
+
+
+def _platform() -> str:
+    return f"{platform.system()} {platform.machine()}"
+
+
+def _extra(extra: str, modules: tuple[str, ...]) -> str:
+    if absent := missing(extra):
+        how = f"not installed ({', '.join(absent)}): pip install 'trio-voice-agent[{extra}]'"
+        return _line("--", f"extra {extra}", how)
+    return _line("ok", f"extra {extra}", "installed")
+
+
+def _agora(settings: Settings) -> str:
+    if settings.agora_app_id is None:
+        return _line("--", "agora", "AGORA_APP_ID is not set")
+    is_set = settings.agora_app_cert is not None
+    certificate = "AGORA_APP_CERT too" if is_set else "AGORA_APP_CERT is not: no token is made"
+    return _line("ok", "agora", f"AGORA_APP_ID is set, {certificate}")
+
+
+def _model_words(settings: Settings, options: AgentOptions) -> str:
+    if settings.embedded:
+        return f"{EMBEDDED_MODEL}: no key is set, a demo model answers"
+    return options.model or settings.openai_model
+
+
+def _way(settings: Settings, options: AgentOptions) -> str:
+    try:
+        way = settings.way_in(options.rtc)
+    except ConfigError:
+        way = "agora"
+    return way if way == "agora" else "local, of a server that runs (make run)"
+
+
+async def _reach(
+    subject: str, words: str, make: Callable[[], AbstractAsyncContextManager[Any]], say: Say
+) -> int:
+    """Open something and close it again.
+
+    :returns: the exit status for it.
+    """
+    try:
+        with trio.fail_after(REACH_S):
+            async with make():
+                pass
+    except (AgentError, BaseExceptionGroup, trio.TooSlowError) as error:
+        fault = sole_error(error)
+        if fault is None and not isinstance(error, trio.TooSlowError):
+            raise
+        say(_line("FAILED", subject, f"{words}: {fault or f'no answer within {REACH_S:g} s'}"))
+        return 1 if fault is None else fault.exit_status
+    say(_line("ok", subject, f"{words}: reached"))
+    return 0
+
+
+def _line(finding: str, subject: str, words: str) -> str:
+    return f"{finding:<8}{subject:<16}{words}"
