@@ -8,6 +8,7 @@ import re
 import signal
 import subprocess
 import sys
+from contextlib import ExitStack
 from itertools import repeat
 from pathlib import Path
 from typing import Any
@@ -134,23 +135,26 @@ def check_nothing_is_left(directory: Path, log: str) -> None:
     if path.exists():
         report = orjson.loads(path.read_bytes())
         assert report["violations"] == report["callback_errors"] == []
-        assert report["calls"][-1]["method"] == "AgoraService.release"
+        last = [call["method"] for call in report["calls"]][-1:]
+        assert last in ([], ["AgoraService.release"])
 
 
 def test_every_end_has_its_status_and_one_line(tmp_path: Path) -> None:
-    calls = {
-        name: start(tmp_path / str(number), case.plan, *case.more, **case.environ)
-        for number, (name, case) in enumerate(CASES.items())
-    }
-    faults = []
-    for number, (name, call) in enumerate(calls.items()):
-        _, log = call.communicate(timeout=PATIENCE_S)
-        case = CASES[name]
-        last = log.strip().splitlines()[-1]
-        if call.returncode != case.status or not re.search(case.words, last):
-            faults.append(f"{name}: {call.returncode}: {log}")
-        check_nothing_is_left(tmp_path / str(number), log)
-    assert not faults, "\n\n".join(faults)
+    with ExitStack() as stack:
+        calls = {
+            name: stack.enter_context(
+                start(tmp_path / name.replace(" ", "-"), case.plan, *case.more, **case.environ)
+            )
+            for name, case in CASES.items()
+        }
+        logs = {name: call.communicate(timeout=PATIENCE_S)[1] for name, call in calls.items()}
+    wrong = []
+    for name, case in CASES.items():
+        last = logs[name].strip().splitlines()[-1]
+        if calls[name].returncode != case.status or not re.search(case.words, last):
+            wrong.append(f"{name}: {calls[name].returncode}: {logs[name]}")
+        check_nothing_is_left(tmp_path / name.replace(" ", "-"), logs[name])
+    assert not wrong, "\n\n".join(wrong)
 
 
 def test_on_a_signal_the_channel_is_left(tmp_path: Path) -> None:
