@@ -20,10 +20,9 @@ from attrs import field, frozen
 
 from agent.streams.chunks import Reassembler
 from tests.e2e.processes import ROOT, clean_environment, running_server
-from tests.fakes.agora import environment
+from tests.fakes.agora import APP_ID, CERTIFICATE, environment
 from tests.speech import silence, speech
 
-APP_ID, CERTIFICATE = "a" * 32, "b" * 32
 PATIENCE_S = 60
 PLAN: dict[str, Any] = {"app_id": APP_ID, "certificate": CERTIFICATE}
 PERSON = {"uid": 7}

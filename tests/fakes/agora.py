@@ -6,6 +6,7 @@ import logging
 import os
 import ssl
 import sys
+import threading
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
 
 STANDIN = Path(__file__).parents[1] / "standin"
 WRAPPER = Path(sys.prefix) / "agora"
+APP_ID, CERTIFICATE = "a" * 32, "b" * 32
 LOGGERS = ("agora.rtc", "agora_realtime_ai_api")
 # pyee is here because the wrapper has a version of its own.
 MODULES = ("agora", "agora_standin", "agora_realtime_ai_api", "pyee")
@@ -41,6 +43,22 @@ def agora_sdk(**switches: Any) -> Iterator["Cloud"]:
         stack.callback(cloud.close)
         cloud.plan.change(switches)
         yield cloud
+
+
+@contextmanager
+def agora_cloud() -> Iterator["Cloud"]:
+    """Agora's cloud, which knows `APP_ID` and `CERTIFICATE`.
+
+    At the end nothing of a call of uid 1 in the channel demo may be left, in it or in this process.
+    """
+    before = set(threading.enumerate())
+    with agora_sdk(app_id=APP_ID, certificate=CERTIFICATE) as cloud:
+        yield cloud
+    assert (cloud.violations, cloud.callback_errors, cloud.services) == ([], [], 0)
+    assert "1" not in cloud.members("demo")
+    left = {thread.name for thread in set(threading.enumerate()) - before}
+    # Trio keeps the threads on which a test waited.
+    assert {name for name in left if not name.startswith("Trio")} == set()
 
 
 def environment(plan: Mapping[str, Any] | None = None) -> dict[str, str]:
