@@ -1,10 +1,12 @@
 # The server with its agents, for Agora channels:
 #
 #     docker build --platform linux/amd64 --tag trio-voice-agent .
-#     docker run --init --env-file .env --publish 127.0.0.1:8080:8080 trio-voice-agent
+#     docker run --init --stop-timeout 20 --env-file .env --publish 127.0.0.1:8080:8080 \
+#         trio-voice-agent
 #
 # Agora's native library exists for Linux x86_64 only. The server listens on all of the container's
-# addresses, so it wants a key (SERVER_API_KEY) in .env. `--init` reaps what an agent may leave.
+# addresses, so it wants a key (SERVER_API_KEY) in .env. `--init` reaps what an agent may leave, and
+# the timeout leaves every agent the time to leave its channel.
 
 FROM python:3.11-slim-bookworm AS build
 WORKDIR /src
@@ -17,7 +19,7 @@ COPY requirements.txt requirements-agora.txt ./
 # Without build isolation: the SDK's setup.py puts its library where the running Python's packages
 # are.
 RUN pip install --requirement requirements.txt \
-    && pip install --no-build-isolation --requirement requirements-agora.txt colorlog
+    && pip install --no-build-isolation --requirement requirements-agora.txt
 # The import looks whether the library is whole and downloads it again where it is not: now, with a
 # network and the right to write, rather than in somebody's call.
 RUN python -c 'import agora_realtime_ai_api.rtc'

@@ -73,8 +73,8 @@ $(RUN): requirements.txt requirements-dev.txt
 	$(PIP) install --no-deps --no-build-isolation --editable .
 	@touch $@
 
-# Agora's wrapper wants another pyee than playwright, so it has a folder of its own. Its SDK is only
-# read as text: the download runs its setup.py for the metadata, but nothing is built or installed.
+# Agora's wrapper is without its SDK, which no installer would leave so: it has a folder of its own.
+# The SDK is only read as text: its setup.py runs for the metadata, and nothing is built.
 $(DEV): $(RUN) requirements-agora.txt
 	$(PIP) install --requirement requirements-dev.txt
 	rm -rf $(VENV)/agora $(VENV)/agora-source

@@ -13,9 +13,9 @@ from typing import Any, Final
 import trio
 from attrs import evolve
 
-from agent.config import EMBEDDED_MODEL, Settings
+from agent.config import EMBEDDED_MODEL, Settings, check_project
 from agent.errors import AgentError, ConfigError, sole_error
-from agent.extras import EXTRAS, missing
+from agent.extras import EXTRAS, how_to_install, missing
 from agent.options import AgentOptions
 from agent.run import channel_for, model_for
 
@@ -37,7 +37,8 @@ async def check(settings: Settings, options: AgentOptions, say: Say) -> int:
     say(_line("ok", "python", f"{platform.python_version()} on {_platform()}"))
     for extra, modules in EXTRAS.items():
         say(_extra(extra, modules))
-    say(_agora(settings))
+    project, project_status = _project(settings)
+    say(project)
     options = evolve(options, channel_name=f"check-{secrets.token_hex(8)}", uid=0)
     words = _model_words(settings, options)
     statuses = [
@@ -46,7 +47,7 @@ async def check(settings: Settings, options: AgentOptions, say: Say) -> int:
             "channel", _way(settings, options), partial(channel_for, settings, options), say
         ),
     ]
-    return next((status for status in statuses if status), 0)
+    return next((status for status in [project_status, *statuses] if status), 0)
 
 
 def _platform() -> str:
@@ -55,17 +56,22 @@ def _platform() -> str:
 
 def _extra(extra: str, modules: tuple[str, ...]) -> str:
     if absent := missing(extra):
-        how = f"not installed ({', '.join(absent)}): pip install 'trio-voice-agent[{extra}]'"
+        how = f"not installed ({', '.join(absent)}): {how_to_install(extra)}"
         return _line("--", f"extra {extra}", how)
     return _line("ok", f"extra {extra}", "installed")
 
 
-def _agora(settings: Settings) -> str:
+def _project(settings: Settings) -> tuple[str, int]:
+    """The finding about the Agora project, and the exit status for it."""
     if settings.agora_app_id is None:
-        return _line("--", "agora", "AGORA_APP_ID is not set")
+        return _line("--", "agora", "AGORA_APP_ID is not set"), 0
+    try:
+        check_project(settings.agora_app_id, settings.agora_app_cert)
+    except ConfigError as error:
+        return _line("FAILED", "agora", str(error)), error.exit_status
     is_set = settings.agora_app_cert is not None
     certificate = "AGORA_APP_CERT too" if is_set else "AGORA_APP_CERT is not: no token is made"
-    return _line("ok", "agora", f"AGORA_APP_ID is set, {certificate}")
+    return _line("ok", "agora", f"AGORA_APP_ID is set, {certificate}"), 0
 
 
 def _model_words(settings: Settings, options: AgentOptions) -> str:

@@ -21,6 +21,7 @@ DEFAULT_LOCAL_CHANNEL_URL: Final = "ws://127.0.0.1:8080/channels"
 DEFAULT_BASE_URI: Final = "wss://api.openai.com"
 _TRUE: Final = frozenset({"1", "true", "yes", "on"})
 _FALSE: Final = frozenset({"0", "false", "no", "off"})
+_HEX_32: Final = re.compile(r"[0-9A-Fa-f]{32}")
 _PRINTABLE: Final = re.compile(r"[!-~]+")
 
 
@@ -88,7 +89,7 @@ class Settings:
         """How an agent gets into its channel: `agora` or `local`.
 
         :param wanted: the agent's own option, which goes before the setting.
-        :raises ConfigError: it is agora, and there is no project to use.
+        :raises ConfigError: it is agora, and there is no project to use, or what can be none.
         """
         way = wanted or self.rtc
         if way == "auto":
@@ -97,7 +98,19 @@ class Settings:
             raise ConfigError(
                 "AGORA_APP_ID: is not set, and RTC=agora needs it (RTC=local does without Agora)"
             )
+        if way == "agora":
+            check_project(self.agora_app_id, self.agora_app_cert)
         return way
+
+
+def check_project(app_id: str | None, certificate: str | None) -> None:
+    """Refuse what can be no Agora project's id or certificate; None is one that is unset.
+
+    :raises ConfigError: with the variable's name, and without the value, which may be a secret.
+    """
+    for name, value in (("AGORA_APP_ID", app_id), ("AGORA_APP_CERT", certificate)):
+        if value is not None and _HEX_32.fullmatch(value) is None:
+            raise ConfigError(f"{name}: must be 32 hexadecimal digits")
 
 
 def load_settings(
@@ -123,11 +136,9 @@ def load_settings(
         if text:
             values[attribute.name] = _parse(name, attribute, text)
     try:
-        settings = Settings(**values)
+        return Settings(**values)
     except BadField as error:
         raise ConfigError(f"{error.name.upper()}: {error}") from None
-    settings.way_in()
-    return settings
 
 
 def _read_dotenv(path: Path) -> dict[str, str]:

@@ -1,5 +1,6 @@
 """The optional parts of an installation: which are there, and how to get the others."""
 
+import sys
 from importlib.util import find_spec
 from typing import Final
 
@@ -29,11 +30,18 @@ def require(extra: str, otherwise: str) -> None:
     if absent := missing(extra):
         raise ConfigError(
             f"the extra {extra} is not installed ({', '.join(absent)}): "
-            f"pip install 'trio-voice-agent[{extra}]', {otherwise}"
+            f"{how_to_install(extra)}, {otherwise}"
         )
+
+
+def how_to_install(extra: str) -> str:
+    """The command that installs an extra into just this environment."""
+    return f"{sys.executable} -m pip install 'trio-voice-agent[{extra}]'"
 
 
 def _is_there(module: str) -> bool:
     parent, _, _ = module.rpartition(".")
-    # A submodule is looked for in its parent, which this imports; Agora's is an empty folder.
-    return (not parent or _is_there(parent)) and find_spec(module) is not None
+    # A submodule is looked for in its parent, which this imports: Agora's has nothing in it.
+    spec = find_spec(module) if not parent or find_spec(parent) else None
+    # An installation that failed may have left an empty folder, which Python takes for a package.
+    return spec is not None and spec.origin is not None

@@ -96,6 +96,12 @@ async def test_a_failure_is_told_and_the_rest_is_still_tried(
     assert found[other].startswith("ok")
 
 
+async def test_what_can_be_no_project_is_a_failure(ends: Ends, autojump_clock: MockClock) -> None:
+    status, found = await findings(Settings(agora_app_id=SECRET, agora_app_cert="hunter2"))
+    assert status == 2
+    assert found["agora"] == "FAILED AGORA_APP_CERT: must be 32 hexadecimal digits"
+
+
 async def test_what_does_not_answer_is_a_failure(ends: Ends, autojump_clock: MockClock) -> None:
     ends.model = "hangs"
     status, found = await findings(Settings(openai_api_key="sk-1"))

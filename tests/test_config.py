@@ -16,8 +16,8 @@ from agent.errors import ConfigError
 SPEC: dict[str, tuple[Any, str, Any, str, Any]] = {
     # variable: default; one text and its value; another text and its value
     "RTC": ("auto", "Local", "local", "AUTO", "auto"),
-    "AGORA_APP_ID": (None, "app", "app", "other", "other"),
-    "AGORA_APP_CERT": (None, "cert", "cert", "other", "other"),
+    "AGORA_APP_ID": (None, "a" * 32, "a" * 32, "0F" * 16, "0F" * 16),
+    "AGORA_APP_CERT": (None, "a" * 32, "a" * 32, "0F" * 16, "0F" * 16),
     "AGORA_TOKEN_TTL_S": (86400, "60", 60, "3600", 3600),
     "AGORA_LOG_DIR": (None, "/l", "/l", "l", "l"),
     "LOCAL_CHANNEL_URL": (None, "ws://h:1/c", "ws://h:1/c", "wss://[::1]/c", "wss://[::1]/c"),
@@ -49,12 +49,12 @@ def load(environ: dict[str, str], dotenv: Path | None = None) -> Settings:
     ("rtc", "app_id", "wanted", "way"),
     [
         ("auto", None, None, "local"),
-        ("auto", "a", None, "agora"),
-        ("local", "a", None, "local"),
-        ("agora", "a", None, "agora"),
-        ("auto", "a", "local", "local"),
-        ("local", "a", "agora", "agora"),
-        ("local", "a", "auto", "agora"),
+        ("auto", "a" * 32, None, "agora"),
+        ("local", "a" * 32, None, "local"),
+        ("agora", "a" * 32, None, "agora"),
+        ("auto", "a" * 32, "local", "local"),
+        ("local", "a" * 32, "agora", "agora"),
+        ("local", "a" * 32, "auto", "agora"),
         ("local", None, "auto", "local"),
     ],
 )
@@ -64,9 +64,14 @@ def test_the_way_into_a_channel(rtc: str, app_id: str | None, wanted: str | None
 
 def test_agora_without_a_project_says_how_to_go_on() -> None:
     with pytest.raises(ConfigError, match=r"AGORA_APP_ID: is not set.*RTC=local"):
-        load_settings({"RTC": "agora"}, None)
+        load_settings({"RTC": "agora"}, None).way_in()
     with pytest.raises(ConfigError, match="AGORA_APP_ID"):
         load_settings({}, None).way_in("agora")
+    for app_id, certificate in (("app", None), ("a" * 32, "cert")):
+        settings = Settings(agora_app_id=app_id, agora_app_cert=certificate)
+        assert settings.way_in("local") == "local"
+        with pytest.raises(ConfigError, match=r"AGORA_APP_\w+: must be 32 hexadecimal digits"):
+            settings.way_in()
 
 
 def get(settings: Settings, variable: str) -> Any:

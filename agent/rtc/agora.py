@@ -28,10 +28,11 @@ from typing import Any, Final
 import trio
 from attrs import field, frozen
 
-from agent.errors import ChannelError, ConfigError
+from agent.config import check_project
+from agent.errors import ChannelError, ConfigError, one_line
 from agent.rtc.agora_channel import AgoraChannel
 from agent.rtc.agora_sdk import SdkMember
-from agent.rtc.agora_token import build_token, check_project
+from agent.rtc.agora_token import build_token
 from agent.rtc.asyncio_thread import open_asyncio_thread
 from agent.rtc.handover import AudioHandover
 
@@ -129,27 +130,49 @@ def _directory(wanted: Path | None) -> Iterator[Path]:
 
 async def _load() -> Any:
     """The wrapper's module, imported without the marks that the import leaves on the process."""
-    # Its parts log tokens where the level is lower.
-    logging.getLogger("agora").setLevel(logging.WARNING)
     verified = ssl._create_default_https_context
-    try:
-        import agora_realtime_ai_api.rtc as sdk
-    except ImportError as error:
-        raise ConfigError(f"Agora's SDK is not installed as it should be: {error}") from error
-    except SystemExit as error:
-        raise ConfigError(
-            "Agora's SDK could not load its native library (Linux x86_64 is needed)"
-        ) from error
-    except (OSError, zipfile.BadZipFile) as error:
-        raise ConfigError(f"Agora's SDK could not get its native library: {error}") from error
-    finally:
-        ssl._create_default_https_context = verified
+    with _listening_to("agora") as said:
+        try:
+            import agora_realtime_ai_api.rtc as sdk
+        except ImportError as error:
+            raise _unusable("is not installed as it should be", error) from error
+        except SystemExit as error:
+            raise _unusable("can't load its native library", " ".join(said)) from error
+        except (OSError, zipfile.BadZipFile) as error:
+            raise _unusable("can't get its native library", error) from error
+        finally:
+            ssl._create_default_https_context = verified
     for name in _NOISY:
         logger = logging.getLogger(name)
         logger.handlers.clear()
         logger.propagate = True
         logger.setLevel(logging.WARNING)
     return sdk
+
+
+def _unusable(what: str, why: object) -> ConfigError:
+    words = f"Agora's SDK {what}: {one_line(str(why))}"
+    return ConfigError(f"{words} (Linux x86_64 with libc++1 is needed; RTC=local does without it)")
+
+
+@contextmanager
+def _listening_to(name: str) -> Iterator[list[str]]:
+    """Keep what is logged under a name instead of logging it.
+
+    Afterwards only warnings and errors are logged: below them the SDK's parts log tokens.
+    """
+    said: list[str] = []
+    handler = logging.Handler()
+    handler.emit = lambda record: said.append(record.getMessage())  # type: ignore[method-assign]
+    logger = logging.getLogger(name)
+    logger.setLevel(logging.WARNING)
+    logger.addHandler(handler)
+    logger.propagate = False
+    try:
+        yield said
+    finally:
+        logger.removeHandler(handler)
+        logger.propagate = True
 
 
 def _engine(sdk: Any, *, app_id: str, log_path: Path) -> Any:

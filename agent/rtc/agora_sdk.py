@@ -3,6 +3,7 @@
 The SDK itself comes in as an argument; see agora.py, the one file that imports it.
 """
 
+import sys
 from collections.abc import Awaitable, Callable
 from contextlib import ExitStack, suppress
 from functools import partial
@@ -11,13 +12,14 @@ from typing import Any, Final
 import trio
 
 from agent.audio import FRAME_MS, SAMPLE_BYTES, SAMPLE_RATE
-from agent.errors import ChannelError
+from agent.errors import ChannelError, ConfigError
 from agent.rtc.agora_channel import AgoraChannel
 from agent.rtc.asyncio_thread import AsyncioThread
 from agent.rtc.handover import AudioHandover
 
-LOAD_S: Final = 120.0
-"""The first import downloads the native library where an installation did not."""
+LOAD_S: Final = 15.0
+"""An import takes less than a second, unless it first downloads the native library: that is for
+whoever installs it, since a supervisor waits 30 seconds for the whole start."""
 OPEN_S: Final = 10.0
 """Making a connection reads no network, but it starts the native engine."""
 CALL_S: Final = 2.0
@@ -82,6 +84,12 @@ class SdkMember:
         """
         try:
             self._sdk = await self._thread.run(self._load, within_s=LOAD_S)
+        except trio.TooSlowError:
+            raise ConfigError(
+                f"Agora's SDK was not imported within {LOAD_S:g} s, it may be downloading its "
+                f"native library; do it once by hand: {sys.executable} -c 'import agora.rtc'"
+            ) from None
+        try:
             await self._thread.run(self._open, options, within_s=OPEN_S)
         except trio.TooSlowError:
             raise ChannelError("Agora's SDK does not start: its calls do not return") from None

@@ -7,7 +7,6 @@ takes time and salt from no argument.
 
 import base64
 import hmac
-import re
 import secrets
 import struct
 import time
@@ -17,12 +16,11 @@ from typing import Final
 from attrs import field, fields, frozen
 
 from agent.checks import BadField, in_range
-from agent.errors import ConfigError
+from agent.config import check_project
 from agent.options import MAX_UID, AgentOptions
 
 MAX_TTL_S: Final = 86_400
 MAX_SALT: Final = 99_999_999
-_PROJECT: Final = re.compile(r"[0-9A-Fa-f]{32}")
 _RTC: Final = 1
 # To join, and to send audio, video and data.
 _PRIVILEGES: Final = (1, 2, 3, 4)
@@ -70,16 +68,6 @@ def build_token(
     signed = _text(app_id.encode()) + _pack(grant)
     body = _text(_digest(_key(certificate, grant), signed)) + signed
     return "007" + base64.b64encode(zlib.compress(body)).decode()
-
-
-def check_project(app_id: str, certificate: str | None) -> None:
-    """Refuse what can be no Agora project's id or certificate; None is a project without one.
-
-    :raises ConfigError: with the variable's name, and without the value, which may be a secret.
-    """
-    for name, value in (("AGORA_APP_ID", app_id), ("AGORA_APP_CERT", certificate)):
-        if value is not None and _PROJECT.fullmatch(value) is None:
-            raise ConfigError(f"{name}: must be 32 hexadecimal digits")
 
 
 def _pack(grant: _Grant) -> bytes:

@@ -2,8 +2,8 @@
 
 from quart import Blueprint, Response, request
 
-from agent.config import Settings
-from agent.rtc.agora_token import build_token, check_project
+from agent.config import Settings, check_project
+from agent.rtc.agora_token import build_token
 from server.answers import answer, bad_request, failure
 from server.bodies import BadBody, TokenRequest, read_token_request
 from server.routes.agents import Agents

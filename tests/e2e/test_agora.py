@@ -65,7 +65,7 @@ CASES = {
         {"outcome": "silent"}, 1, "did not let us into the channel within 10 s"
     ),
     "a library that can't be loaded": Case(
-        {"import": "exit"}, 2, "could not load its native library"
+        {"import": "exit"}, 2, "can't load its native library: "
     ),
     "being put out": Case(
         {"people": [PERSON], "events": [{"at_s": 0.5, "do": "kick", "uid": 1, "reason": 3}]},

@@ -319,19 +319,21 @@ async def test_calls_that_fail(method: str, cloud: "Cloud") -> None:
 @pytest.mark.parametrize(
     ("what", "words"),
     [
-        ("exit", "could not load its native library"),
-        ("download_fails", "could not get its native library"),
+        ("exit", "can't load its native library: "),
+        ("download_fails", "can't get its native library: "),
         ("missing_library", "native library"),
     ],
 )
 async def test_an_import_that_fails_is_one_clear_error(
-    what: str, words: str, cloud: "Cloud"
+    what: str, words: str, cloud: "Cloud", caplog: pytest.LogCaptureFixture
 ) -> None:
     verified = ssl._create_default_https_context
     cloud.plan.change({"import": what})
     error = await refusal()
     assert isinstance(error, ConfigError)
     assert words in str(error)
+    assert "RTC=local" in str(error)
+    assert caplog.messages == []  # the error says it all
     assert ssl._create_default_https_context is verified
 
 

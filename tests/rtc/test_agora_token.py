@@ -18,10 +18,11 @@ from attrs import field, frozen
 from hypothesis import given
 from hypothesis import strategies as st
 
+from agent.config import check_project
 from agent.errors import ConfigError
 from agent.options import MAX_UID
 from agent.rtc import agora_token
-from agent.rtc.agora_token import MAX_SALT, build_token, check_project
+from agent.rtc.agora_token import MAX_SALT, build_token
 
 AGORA = Path(sys.prefix) / "agora" / "agora_realtime_ai_api" / "token_builder"
 # The project of all of Agora's own tests. No such project is anybody's.
