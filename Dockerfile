@@ -38,5 +38,6 @@ USER agent
 WORKDIR /var/lib/agent
 EXPOSE 8080
 HEALTHCHECK --interval=10s --timeout=4s --start-period=20s CMD \
-    ["python", "-c", "import urllib.request as u; u.urlopen('http://127.0.0.1:8080/healthz', timeout=3)"]
+    python -c "import os, urllib.request as u; \
+    u.urlopen(f'http://127.0.0.1:{os.environ.get(\"SERVER_PORT\") or 8080}/healthz', timeout=3)"
 CMD ["python", "-m", "server"]

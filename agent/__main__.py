@@ -17,6 +17,7 @@ import trio
 from attrs import Attribute, fields
 
 from agent.config import Settings, load_settings
+from agent.ending import end
 from agent.errors import AgentError, ConfigError, sole_error
 from agent.handle import Agent
 from agent.log import setup_logging
@@ -39,16 +40,16 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
         _exit_with(error)
     setup_logging(settings.log_level, settings.log_format, options.channel_name)
     if given.check:
-        sys.exit(trio.run(_check, settings, options))
+        end(trio.run(_check, settings, options))
     try:
         outcome = trio.run(_run, settings, options, recording)
     except ConfigError as error:
         _exit_with(error)
     except AgentError as error:
         _log.error("%s", error)
-        sys.exit(error.exit_status)
+        end(error.exit_status)
     _log.info("%s", outcome.reason)
-    sys.exit(outcome.exit_status)
+    end(outcome.exit_status)
 
 
 async def _run(settings: Settings, options: AgentOptions, recording: Recording | None) -> Outcome:
@@ -77,7 +78,7 @@ async def _check(settings: Settings, options: AgentOptions) -> int:
 
 def _exit_with(error: ConfigError) -> NoReturn:
     print(f"error: {error}", file=sys.stderr)
-    sys.exit(error.exit_status)
+    end(error.exit_status)
 
 
 class _Parser(argparse.ArgumentParser):

@@ -21,6 +21,7 @@ import orjson
 import trio
 
 from agent.config import Settings
+from agent.ending import end
 from agent.errors import AgentError, sole_error
 from agent.handle import Agent
 from agent.log import setup_logging
@@ -43,7 +44,7 @@ def main() -> NoReturn:
         _log.error("%s", error)
         outcome = Outcome(str(error), error.exit_status)
     _tell(control, {"state": "ended", "reason": outcome.reason})
-    sys.exit(outcome.exit_status)
+    end(outcome.exit_status)
 
 
 async def _run(control: socket.socket) -> Outcome:

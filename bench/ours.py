@@ -42,9 +42,10 @@ class MemoryChannel:
     def played(self) -> None:
         """See `RtcChannel`."""
 
-    async def send_data(self, packet: str) -> None:
+    async def send_data(self, packet: str) -> bool:
         """See `RtcChannel`."""
         await trio.lowlevel.checkpoint()
+        return True
 
 
 @asynccontextmanager

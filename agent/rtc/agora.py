@@ -15,6 +15,8 @@ it here and in agora_sdk.py:
 """
 
 import logging
+import os
+import shutil
 import ssl
 import threading
 import zipfile
@@ -22,7 +24,7 @@ from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from functools import partial
 from pathlib import Path
-from tempfile import TemporaryDirectory
+from tempfile import TemporaryDirectory, gettempdir
 from typing import Any, Final
 
 import trio
@@ -40,6 +42,10 @@ _NOISY: Final = (
     "agora_realtime_ai_api.rtc",
     "agora_realtime_ai_api.token_builder.realtimekit_token_builder",
 )
+
+_PREFIX: Final = "trio-voice-agent-"
+INVALID_APP_ID: Final = 101
+"""ERR_INVALID_APP_ID of the SDK's ERROR_CODE_TYPE."""
 
 _in_use = threading.Lock()
 _log = logging.getLogger(__name__)
@@ -76,10 +82,10 @@ async def open_agora_channel(
     :raises ChannelError: the channel can't be joined.
     """
     check_project(project.app_id, project.certificate)
-    with _sole_use(), _directory(project.log_dir) as directory:
+    with _sole_use(), _log_file(project) as log_path:
         async with open_asyncio_thread("agora") as thread:
             audio = AudioHandover(warn_at=warn_at)
-            start = partial(_engine, app_id=project.app_id, log_path=directory / "agorasdk.log")
+            start = partial(_engine, app_id=project.app_id, log_path=log_path)
             member = SdkMember(thread, audio, load=_load, start=start)
             channel = AgoraChannel(
                 member,
@@ -118,14 +124,40 @@ def _sole_use() -> Iterator[None]:
 
 
 @contextmanager
-def _directory(wanted: Path | None) -> Iterator[Path]:
+def _log_file(project: Project) -> Iterator[Path]:
+    """Where the SDK may write its log; with its dump it is kept, which may lie beside it."""
+    name = f"agorasdk-{os.getpid()}.log"
+    wanted = project.log_dir or (Path() if project.pcm_dump else None)
     if wanted is None:
-        with TemporaryDirectory(prefix="agora-", ignore_cleanup_errors=True) as made:
-            yield Path(made)
-    elif not wanted.is_dir():
-        raise ConfigError(f"AGORA_LOG_DIR: {wanted} is not a directory")
+        _sweep(Path(gettempdir()))
+        with TemporaryDirectory(
+            prefix=f"{_PREFIX}{os.getpid()}-", ignore_cleanup_errors=True
+        ) as it:
+            yield Path(it) / name
     else:
-        yield wanted
+        try:
+            (wanted / name).touch()
+        except OSError as error:
+            raise ConfigError(f"AGORA_LOG_DIR: {wanted}: {error.strerror}") from error
+        yield wanted / name
+
+
+def _sweep(directory: Path) -> None:
+    """Delete what agents that were killed have left."""
+    for left in directory.glob(f"{_PREFIX}*"):
+        pid = left.name.removeprefix(_PREFIX).partition("-")[0]
+        if pid.isdigit() and not _lives(int(pid)):
+            shutil.rmtree(left, ignore_errors=True)
+
+
+def _lives(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        pass  # somebody else's
+    return True
 
 
 async def _load() -> Any:
@@ -140,6 +172,8 @@ async def _load() -> Any:
             raise _unusable("can't load its native library", " ".join(said)) from error
         except (OSError, zipfile.BadZipFile) as error:
             raise _unusable("can't get its native library", error) from error
+        except AttributeError as error:  # the library has not what the SDK wants of it
+            raise _unusable("does not go with its native library", error) from error
         finally:
             ssl._create_default_https_context = verified
     for name in _NOISY:
@@ -189,6 +223,8 @@ def _engine(sdk: Any, *, app_id: str, log_path: Path) -> Any:
                 audio_scenario=sdk.AudioScenarioType.AUDIO_SCENARIO_CHORUS,
             )
             code = self.agora_service.initialize(config)
+            if abs(code) == INVALID_APP_ID:
+                raise ConfigError(f"AGORA_APP_ID: Agora's SDK does not take it (its error {code})")
             if code != 0:
                 raise ChannelError(f"Agora's SDK did not start (its error {code})")
 

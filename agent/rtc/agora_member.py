@@ -2,12 +2,22 @@
 
 from typing import Protocol
 
+from agent.errors import ChannelError
+
+
+class SdkFailed(ChannelError):
+    """A call of Agora's SDK raised what it should not; the text says what."""
+
 
 class Member(Protocol):
-    """The SDK's side of one call. What is async here ends, by `trio.TooSlowError` at the latest."""
+    """The SDK's side of one call.
 
-    def push(self, pcm: bytes) -> None:
-        """Put speech into the send buffer."""
+    What is async here ends, by `trio.TooSlowError` at the latest, and raises `SdkFailed` where the
+    SDK raises anything.
+    """
+
+    def push(self, pcm: bytes) -> bool:
+        """Put speech into the send buffer; false: the SDK takes none."""
 
     def clear(self) -> int | None:
         """Empty the send buffer; how many frames were in it, where the SDK says so."""

@@ -28,7 +28,8 @@ _WORDS: Final = {
     20: "the channel has too many speakers",
     21: "the project's licence does not allow it",
 }
-_CONFIGURED: Final = frozenset({6, 7, 8})
+_CONFIGURED: Final = frozenset({6, 7, 8, 9})
+"""What refuses a join for something that is configured; 9 is a clock that is wrong by a day."""
 FINAL: Final = frozenset({3, 4, 6, 7, 8, 9, 10, 19, 20, 21})
 """After these the SDK does not try again, whichever callback tells of them."""
 

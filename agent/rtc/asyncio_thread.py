@@ -34,8 +34,8 @@ async def open_asyncio_thread(name: str) -> AsyncIterator["AsyncioThread"]:
     :raises OSError: no loop can be made, for lack of file descriptors.
     """
     thread = AsyncioThread(name)
-    await thread.start()
     try:
+        await thread.start()
         yield thread
     finally:
         await thread.close()
@@ -89,15 +89,17 @@ class AsyncioThread:
     async def start(self) -> None:
         """Start the thread and wait until its loop runs."""
         self._thread.start()
-        # Starting waits for nobody else: it either runs in a moment or has failed.
-        await self._started.wait()
+        # Starting waits for nobody else: it either runs in a moment or has failed. Cancelled in its
+        # midst, there would be nothing yet that could be told to end.
+        with trio.CancelScope(shield=True):
+            await self._started.wait()
         if self._loop is None and self._end is not None:
             self._end.unwrap()
 
     async def close(self) -> None:
         """Cancel what runs, and let the thread end."""
-        assert self._stop is not None
-        self._call(self._stop.set)
+        if self._stop is not None:  # else it has not even begun
+            self._call(self._stop.set)
         with trio.move_on_after(CLOSE_S, shield=True):
             await self.ended.wait()
         if self.ended.is_set():
@@ -142,14 +144,11 @@ class _Job:
         self.result: outcome.Outcome[Any] | None = None
         self._tell = tell
         self._task: asyncio.Task[Any] | None = None
-        self._unwanted = False
 
     def start(self, function: Callable[..., Awaitable[Any]], arguments: tuple[Any, ...]) -> None:
-        if not self._unwanted:
-            self._task = asyncio.ensure_future(self._run(function, arguments))
+        self._task = asyncio.ensure_future(self._run(function, arguments))
 
     def cancel(self) -> None:
-        self._unwanted = True
         if self._task is not None:
             self._task.cancel()
 

@@ -85,8 +85,9 @@ class RtcChannel(Protocol):
             relied on, and the playout clock has to do.
         """
 
-    async def send_data(self, packet: str) -> None:
+    async def send_data(self, packet: str) -> bool:
         """Send one data message of at most 1,024 bytes to all others.
 
+        :returns: false: the channel did not take it, and is not going to.
         :raises ChannelError: the channel is lost.
         """

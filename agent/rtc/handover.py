@@ -1,5 +1,6 @@
 """The bounded hand-over of the person's audio, from whatever thread hears it to the uplink."""
 
+import threading
 from collections import deque
 from typing import Final
 
@@ -18,9 +19,9 @@ CAPACITY_MS: Final = 500
 
 
 class AudioHandover:
-    """A queue of the person's audio: one producer on any thread, one consumer on Trio.
+    """A queue of the person's audio: producers on any threads, one consumer on Trio.
 
-    When it is full the oldest audio is dropped and counted. `put` never blocks.
+    When it is full the oldest audio is dropped and counted. `put` waits for nobody.
 
     :param warn_at: a longer queue is warned of.
     :ivar dropped: appends that were dropped because the consumer was too slow.
@@ -33,6 +34,8 @@ class AudioHandover:
         self._append_bytes = ms_to_bytes(append_ms)
         self._ready: deque[bytes] = deque(maxlen=max(1, capacity_ms // append_ms))
         self._partial = bytearray()
+        # Held for as long as it takes to copy a frame: no thread waits for more than that.
+        self._lock = threading.Lock()
         self._arrived = trio.Event()
         self._watch = QueueWatch("audio for the model", warn_at)
 
@@ -42,7 +45,7 @@ class AudioHandover:
             self._arrived.set()
 
     def put_from_thread(self, pcm: bytes, token: trio.lowlevel.TrioToken) -> None:
-        """Hand over audio (whole samples), from any other thread, always the same one.
+        """Hand over audio (whole samples), from any other thread.
 
         :raises trio.RunFinishedError: Trio has ended.
         """
@@ -60,13 +63,18 @@ class AudioHandover:
 
     def clear(self) -> None:
         """Drop what waits, when another person is listened to from now on."""
-        self._ready.clear()
-        self._partial = bytearray()
+        with self._lock:
+            self._ready.clear()
+            self._partial = bytearray()
 
     def _wake(self) -> None:
         self._arrived.set()
 
     def _store(self, pcm: bytes) -> bool:
+        with self._lock:
+            return self._add(pcm)
+
+    def _add(self, pcm: bytes) -> bool:
         size = self._append_bytes
         if self._partial or len(pcm) < size:
             self._partial += pcm
@@ -82,6 +90,5 @@ class AudioHandover:
         return True
 
     def _append(self, pcm: bytes) -> None:
-        # A deque's append and popleft are atomic: the two threads need no lock.
         self.dropped += len(self._ready) == self._ready.maxlen
         self._ready.append(pcm)

@@ -146,12 +146,13 @@ class LocalChannel:
         """See `RtcChannel`."""
         return self._receipts.played(trio.current_time())
 
-    async def send_data(self, packet: str) -> None:
+    async def send_data(self, packet: str) -> bool:
         """See `RtcChannel`."""
         try:
             await self._websocket.send_message(packet)
         except ConnectionClosed as error:
             raise ChannelError(f"the local channel was lost: {_why(error)}") from error
+        return True
 
     async def write(self) -> None:
         """Send what `play` and `clear` have queued."""

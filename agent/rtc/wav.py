@@ -185,9 +185,10 @@ class WavChannel:
     def played(self) -> None:
         """See `RtcChannel`. A recording gives no receipts."""
 
-    async def send_data(self, packet: str) -> None:
+    async def send_data(self, packet: str) -> bool:
         """See `RtcChannel`. Nobody reads it."""
         await trio.lowlevel.checkpoint()
+        return True
 
     def heard(self) -> bytes:
         """All that was heard until now, as pcm16."""

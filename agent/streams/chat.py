@@ -54,13 +54,14 @@ class Chat:
     than a packet is sent in pieces, each chosen anew, so a final waits for one of them at most.
     After the final of a part there is no delta of it.
 
-    :param send: sends one chunk; may wait, and only the next chunk waits with it.
+    :param send: sends one chunk, or tells that it was not taken; may wait, and only the next chunk
+        waits with it.
     :param prefix: makes message ids differ from those of other senders.
     """
 
     def __init__(
         self,
-        send: Callable[[str], Awaitable[None]],
+        send: Callable[[str], Awaitable[bool]],
         prefix: str,
         *,
         pace: Pace,
@@ -98,14 +99,16 @@ class Chat:
                 self._arrived = trio.Event()
                 await self._arrived.wait()
             for chunk in to_chunks(self._choose(), next(self._ids)):
-                await self._send_one(chunk)
+                if not await self._send_one(chunk):
+                    break  # nobody can read the rest without it
 
-    async def _send_one(self, chunk: str) -> None:
-        """Send a chunk, and wait until there is room for another."""
+    async def _send_one(self, chunk: str) -> bool:
+        """Send a chunk, and wait until there is room for another; whether it was taken."""
         began = trio.current_time()
-        await self._send(chunk)
+        is_taken = await self._send(chunk)
         self._pace.sent(len(chunk), began, trio.current_time())
         await trio.sleep_until(self._pace.free_at())
+        return is_taken
 
     def _put_final(self, message: Message, turn: _Turn) -> None:
         self._pending = [

@@ -156,9 +156,11 @@ def test_every_end_has_its_status_and_one_line(tmp_path: Path) -> None:
     assert not wrong, "\n\n".join(wrong)
 
 
-def test_on_a_signal_the_channel_is_left(tmp_path: Path) -> None:
+@pytest.mark.parametrize("is_stuck", [False, True])
+def test_on_a_signal_the_channel_is_left(is_stuck: bool, tmp_path: Path) -> None:
     log = ""
-    with start(tmp_path, {"people": [PERSON]}) as call:
+    blocks_s = {"RTCConnection.disconnect": 600} if is_stuck else {}
+    with start(tmp_path, {"people": [PERSON], "blocks_s": blocks_s}) as call:
         assert call.stderr is not None
         for line in call.stderr:
             log += line
@@ -166,6 +168,9 @@ def test_on_a_signal_the_channel_is_left(tmp_path: Path) -> None:
                 call.send_signal(signal.SIGTERM)
         assert call.wait(PATIENCE_S) == 0, log
     assert "stopped by SIGTERM" in log.splitlines()[-1]
+    if is_stuck:
+        assert "is stuck and is left behind" in log
+        return
     check_nothing_is_left(tmp_path, log)
     report = orjson.loads((tmp_path / "report.json").read_bytes())
     assert report["members"] == {"demo": ["7"]}
@@ -198,7 +203,7 @@ async def test_a_server_s_agents_meet_people_in_agora(tmp_path: Path) -> None:
     question, report = tmp_path / "question.pcm", tmp_path / "report.json"
     question.write_bytes(speech("Good morning.") + silence(1))
     plan = PLAN | {
-        "people": [PERSON | {"speaks": str(question), "leaves_at_s": 6}],
+        "people": [PERSON | {"speaks": str(question), "leaves_at_s": 4.5}],
         "report": str(report),
     }
     agora = {"AGORA_APP_ID": APP_ID, "AGORA_APP_CERT": CERTIFICATE, "LOG_LEVEL": "debug"}

@@ -54,7 +54,9 @@ def agora_cloud() -> Iterator["Cloud"]:
     before = set(threading.enumerate())
     with agora_sdk(app_id=APP_ID, certificate=CERTIFICATE) as cloud:
         yield cloud
-    assert (cloud.violations, cloud.callback_errors, cloud.services) == ([], [], 0)
+    assert cloud.violations == [], cloud.violations
+    assert cloud.callback_errors == []
+    assert cloud.services == 0, [call.method for call in cloud.calls]
     assert "1" not in cloud.members("demo")
     left = {thread.name for thread in set(threading.enumerate()) - before}
     # Trio keeps the threads on which a test waited.

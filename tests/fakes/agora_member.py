@@ -28,9 +28,11 @@ class FakeMember:
         self.calls: list[tuple[float, str, tuple[Any, ...]]] = []
         self.frames_in_buffer: int | None = None
         self.pushed = bytearray()
+        self.takes_speech = True
 
-    def push(self, pcm: bytes) -> None:
+    def push(self, pcm: bytes) -> bool:
         self.pushed += pcm
+        return self.takes_speech
 
     def clear(self) -> int | None:
         return self.frames_in_buffer
@@ -73,6 +75,8 @@ class FakeMember:
         if answer is STUCK:
             await trio.sleep(self.CALL_S)
             raise trio.TooSlowError
+        if isinstance(answer, BaseException):
+            raise answer
         code: int = answer
         return code
 

@@ -62,13 +62,14 @@ class MemoryChannel:
     def played(self) -> None:
         """It gives no receipts."""
 
-    async def send_data(self, packet: str) -> None:
+    async def send_data(self, packet: str) -> bool:
         assert len(packet.encode("ascii")) <= 1024
         message = self._reassembler.feed(0, packet)
         if message is not None:
             self.messages.append(message)
         self._note()
         await trio.lowlevel.checkpoint()
+        return True
 
     async def speak(self, pcm: bytes) -> None:
         """Say this, in real time, in frames of 10 ms."""

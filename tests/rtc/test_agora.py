@@ -4,13 +4,16 @@ The SDK's threads are real, so these tests run in real time; they wait for event
 """
 
 import logging
+import os
 import re
 import ssl
+import sys
 import threading
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager
 from functools import partial
 from pathlib import Path
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -21,8 +24,11 @@ from agent.errors import AgentError, ChannelError, ConfigError, sole_error
 from agent.rtc import agora_channel
 from agent.rtc.agora import Project, open_agora_channel
 from agent.rtc.agora_channel import AgoraChannel
+from agent.rtc.agora_sdk import Ears
 from agent.rtc.channel import ChannelLost, DataReceived, UserJoined, UserLeft
+from agent.rtc.handover import AudioHandover
 from tests.fakes.agora import APP_ID, CERTIFICATE, WRAPPER, agora_cloud
+from tests.fakes.agora_member import FakeMember, a_channel
 
 if TYPE_CHECKING:
     from tests.standin.agora_standin import Cloud
@@ -48,6 +54,14 @@ async def joined(project: Project = PROJECT, uid: int = 1) -> AsyncIterator[Agor
 
 async def until(cloud: "Cloud", wanted: Callable[[], object]) -> None:
     await trio.to_thread.run_sync(partial(cloud.until, wanted, SOON_S))
+
+
+async def ended(name: str) -> None:
+    """Wait until no thread has this name."""
+    with trio.fail_after(SOON_S):
+        for thread in threading.enumerate():
+            if thread.name == name:
+                await trio.to_thread.run_sync(thread.join, SOON_S)
 
 
 def frames(count: int, first: int = 1) -> bytes:
@@ -290,7 +304,13 @@ async def test_a_token_that_is_wanted_and_not_given(cloud: "Cloud") -> None:
 async def test_an_app_id_that_fails_the_start(cloud: "Cloud") -> None:
     cloud.plan.bad_app_id_fails_initialize = True
     error = await refusal(Project(app_id="c" * 32))
-    assert "did not start" in str(error)
+    assert isinstance(error, ConfigError)
+    assert "AGORA_APP_ID" in str(error)
+
+
+async def test_an_sdk_that_does_not_start(cloud: "Cloud") -> None:
+    cloud.plan.returns["AgoraService.initialize"] = -1
+    assert "did not start (its error -1)" in str(await refusal())
 
 
 async def test_a_ban(cloud: "Cloud") -> None:
@@ -440,6 +460,79 @@ async def refused_or_cancelled() -> None:
         raise AssertionError("joined")
 
 
+@pytest.mark.parametrize("held_s", [0.3, 2.2])
+async def test_what_joins_after_it_was_given_up_leaves_again(held_s: float, cloud: "Cloud") -> None:
+    """Cancelled in the midst of the call itself, or too slow for us: it joins all the same."""
+    cloud.plan.blocks_s["RTCConnection.connect"] = held_s
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(refused_or_cancelled if held_s < 1 else refused)
+        await until(cloud, lambda: any(c.method.endswith(".connect") for c in cloud.calls))
+        if held_s < 1:
+            nursery.cancel_scope.cancel()
+    await until(cloud, lambda: cloud.calls[-1].method == "AgoraService.release")
+
+
+async def refused() -> None:
+    assert "does not answer" in str(await refusal())
+
+
+@pytest.mark.parametrize(
+    "method", ["LocalUser.unpublish_audio", "LocalUser.unregister_audio_frame_observer"]
+)
+async def test_what_fails_while_leaving_keeps_nothing_from_being_given_back(
+    method: str, cloud: "Cloud", monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def fail(*_: object) -> None:
+        raise OSError("no such observer")
+
+    from agora.rtc import local_user
+
+    monkeypatch.setattr(local_user.LocalUser, method.partition(".")[2], fail)
+    async with joined():
+        pass
+    assert "no such observer" in caplog.text
+    await until(cloud, lambda: cloud.calls[-1].method == "AgoraService.release")
+    cloud.violations.clear()  # what failed was not done
+    await ended("agora")
+
+
+async def test_speech_that_the_sdk_does_not_take_stops_neither_trio_nor_the_end(
+    cloud: "Cloud", monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(agora_channel, "LEAVE_S", 0.3)
+    async with joined() as channel:
+        channel.play(frames(1))
+        await until(cloud, lambda: cloud.tracks[0].buffer.pushes)
+        cloud.plan.blocks_s["AudioPcmDataSender.send_audio_pcm_data"] = 1.0
+        channel.play(frames(1))
+        await until(cloud, lambda: len([c for c in cloud.calls if "send_audio" in c.method]) == 2)
+        assert channel.clear() is None  # not known in time
+        for _ in range(300):
+            channel.play(frames(1))
+        assert await channel.events.receive() == ChannelLost("Agora's SDK takes no speech")
+        cloud.plan.blocks_s.clear()
+    await ended("agora-speaker")
+    await ended("agora")
+    if cloud.services:  # what was in the midst of a call was not taken away from under it
+        cloud.services = 0
+        cloud.violations.clear()
+
+
+async def test_speech_at_which_the_sdk_fails_is_the_end(
+    cloud: "Cloud", monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object) -> None:
+        raise OSError("no more")
+
+    async with joined() as channel:
+        from agora.rtc import audio_pcm_data_sender
+
+        monkeypatch.setattr(audio_pcm_data_sender.AudioPcmDataSender, "send_audio_pcm_data", fail)
+        channel.play(frames(1))
+        event = await channel.events.receive()
+    assert event == ChannelLost("Agora's SDK failed at our speech: OSError: no more")
+
+
 async def test_without_agoras_answer_everything_is_given_back(
     cloud: "Cloud", monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -461,7 +554,7 @@ async def test_a_stuck_sdk_keeps_nobody(
     assert "left behind" in caplog.text
     # It comes back when nobody waits any more. A real one might not: its thread is a daemon.
     await until(cloud, lambda: cloud.calls[-1].method == "AgoraService.release")
-    await until(cloud, lambda: "agora" not in [each.name for each in threading.enumerate()])
+    await ended("agora")
 
 
 async def test_one_process_holds_one_call(cloud: "Cloud") -> None:
@@ -500,7 +593,7 @@ async def test_nothing_of_a_token_is_logged_or_written(
     assert [token for token in tokens if token in shown] == []
     assert CERTIFICATE not in shown
     assert not re.search(r"Connect(ed|ing) to", shown)  # the wrapper's own words
-    assert found_in(tmp_path) == ["agorasdk.log"]
+    assert found_in(tmp_path) == [f"agorasdk-{os.getpid()}.log"]
 
 
 async def test_the_import_leaves_tls_as_it_was(cloud: "Cloud") -> None:
@@ -523,9 +616,26 @@ async def test_the_sdks_log_lies_nowhere_that_lasts(
 ) -> None:
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
     async with joined():
-        assert [Path(name).name for name in found_in(tmp_path)] == ["agorasdk.log"]
+        assert [Path(name).name for name in found_in(tmp_path)] == [f"agorasdk-{os.getpid()}.log"]
     assert found_in(tmp_path) == []
-    assert not any("agorasdk.log" in name for name in found_in(WRAPPER))
+    assert not any("agorasdk" in name for name in found_in(WRAPPER))
+
+
+async def test_what_a_killed_agent_left_is_swept_away(
+    cloud: "Cloud", tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    done = await trio.run_process(
+        [sys.executable, "-c", "import os; print(os.getpid())"], capture_stdout=True
+    )
+    gone = int(done.stdout)
+    for name in (f"trio-voice-agent-{gone}-x", f"trio-voice-agent-{os.getppid()}-x", "other"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "agorasdk.log").touch()
+    async with joined():
+        pass
+    kept = [f"trio-voice-agent-{os.getppid()}-x/agorasdk.log", "other/agorasdk.log"]
+    assert sorted(found_in(tmp_path)) == sorted(kept)
 
 
 def found_in(directory: Path) -> list[str]:
@@ -541,12 +651,121 @@ async def test_a_log_directory_that_is_none_is_named(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("wanted", [True, False])
-async def test_the_sdks_own_dump(wanted: bool, cloud: "Cloud") -> None:
+async def test_the_sdks_own_dump(
+    wanted: bool, cloud: "Cloud", tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
     project = Project(app_id=APP_ID, certificate=CERTIFICATE, pcm_dump=wanted)
     async with joined(project):
         pass
     dumps = [c for c in cloud.calls if "che.audio.frame_dump" in str(c.arguments)]
     assert len(dumps) == wanted
+
+
+async def test_a_dump_that_is_not_to_be_had_is_no_end(
+    cloud: "Cloud", tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    cloud.plan.returns["RTCConnection.get_agora_parameter"] = None
+    project = Project(app_id=APP_ID, certificate=CERTIFICATE, pcm_dump=True, log_dir=tmp_path)
+    async with joined(project):
+        pass
+    assert "WRITE_RTC_PCM" in caplog.text
+
+
+# What nobody outside of Agora knows: each has to be all the same to a call.
+SWITCHES: list[dict[str, Any]] = [
+    {"unsubscribe_raises": False},
+    {"subscription_survives": True},
+    {"early_frames": True, "callbacks_overlap": False},
+    {"zero_uid_frames": True, "frame_channel_id": True},
+    {"muted_frames": True},
+    {"clear_tells": "nothing", "before_joined": "kept"},
+    {"message_type": "bytes", "same_uid": "both"},
+    {"reconnected_by": "on_connected"},
+    {"reconnected_by": "on_reconnected", "buffer_overflow": "drops_oldest"},
+    {"odd_lengths": "refused", "disconnect_after_failure_answers": True},
+]
+
+
+@pytest.mark.parametrize("switches", SWITCHES, ids="+".join)
+async def test_a_call_whatever_the_sdk_is_like(switches: dict[str, Any], cloud: "Cloud") -> None:
+    cloud.plan.change(switches)
+    person = cloud.person()
+    person.join("demo", PERSON)
+    async with joined() as channel:
+        await listen(channel, PERSON)
+        for turn in range(2):
+            person.speak(frames(10, first=1 + 1000 * turn))
+            assert await said(channel, 10) == frames(10, first=1 + 1000 * turn)
+            channel.play(frames(4, first=1 + 1000 * turn))
+            last = frames(1, first=4 + 1000 * turn)
+            await until(cloud, lambda last=last: person.pcm("1").endswith(last))  # type: ignore[misc]
+            await channel.send_data(f"{turn}|1|1|eA==")
+            person.send(f"{turn}|1|1|eA==")
+            assert f"{turn}|1|1|eA==" == (await data(channel)).packet
+            cloud.lose(1)
+            await until(cloud, lambda: "on_reconnecting" in [c.method for c in cloud.callbacks])
+            cloud.recover(1)
+            await listen(channel, PERSON)
+        channel.play(frames(60))
+        assert channel.clear() != 0
+    assert len(person.messages) == 2
+
+
+async def data(channel: AgoraChannel) -> DataReceived:
+    """The next data message."""
+    while not isinstance(event := await channel.events.receive(), DataReceived):
+        pass
+    return event
+
+
+async def test_nobody_else_is_heard_whatever_the_sdk_gives() -> None:
+    audio = AudioHandover()
+    listener = a_channel(FakeMember())
+    listener.listen_to(PERSON)
+    ears = Ears(listener, audio, trio.lowlevel.current_trio_token())
+    frame = SimpleNamespace(
+        buffer=bytearray(frames(2)), samples_per_sec=24_000, channels=1, bytes_per_sample=2
+    )
+    for uid in ("8", "0", "07", ""):
+        assert ears.hear(None, "demo", uid, frame, -1, None) == 0
+    with trio.move_on_after(0.01) as nothing:
+        await audio.receive()
+    assert nothing.cancelled_caught
+    ears.hear(None, "demo", "7", frame, -1, None)
+    assert await audio.receive() == frames(2)
+    # In a format that is wrong it says so once.
+    frame.samples_per_sec = 48_000
+    for _ in range(3):
+        ears.hear(None, "demo", "7", frame, -1, None)
+    assert await listener.events.receive() == ChannelLost(
+        "the SDK gives audio of 48000 Hz with 1 channels"
+    )
+
+
+def test_callbacks_after_the_end_of_trio_are_no_errors() -> None:
+    async def make() -> Ears:
+        channel = a_channel(FakeMember())
+        channel.listen_to(PERSON)
+        return Ears(channel, AudioHandover(), trio.lowlevel.current_trio_token())
+
+    ears = trio.run(make)
+    frame = SimpleNamespace(
+        buffer=bytearray(frames(2)), samples_per_sec=24_000, channels=1, bytes_per_sample=2
+    )
+    ears.told("on_user_joined", None, "7")
+    ears.failed(OSError("late"))
+    assert ears.hear(None, "", "7", frame) == 0
+
+
+@pytest.mark.parametrize("answer", [-1, None])
+async def test_a_clear_that_the_sdk_refuses_counts_nothing(
+    answer: int | None, cloud: "Cloud"
+) -> None:
+    async with joined() as channel:
+        cloud.plan.returns["LocalAudioTrack.clear_sender_buffer"] = answer
+        channel.play(frames(60))
+        assert channel.clear() is None
 
 
 async def test_what_can_be_no_project_is_refused_before_anything_is_loaded() -> None:

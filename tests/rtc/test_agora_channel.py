@@ -1,5 +1,6 @@
 """A call's life in an Agora channel, on the mock clock, with the SDK's side in memory."""
 
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -17,8 +18,10 @@ from agent.rtc.agora_channel import (
     OUTAGE_S,
     RENEW_BEFORE_S,
     RETRY_S,
+    SETTLE_S,
     AgoraChannel,
 )
+from agent.rtc.agora_member import SdkFailed
 from agent.rtc.channel import ChannelLost, DataReceived, UserJoined, UserLeft
 from tests.fakes.agora_member import STUCK, FakeMember, a_channel, info, joined
 
@@ -58,7 +61,7 @@ async def test_joining_gives_the_token_and_takes_the_uid_that_agora_chose(
         (6, ConfigError, "AGORA_APP_ID"),
         (7, ConfigError, "channel_name"),
         (8, ConfigError, "AGORA_APP_CERT"),
-        (9, ChannelError, "expired"),
+        (9, ConfigError, "expired"),
         (10, ChannelError, "refused"),
         (19, ChannelError, "uid"),
         (99, ChannelError, "not known here"),
@@ -184,6 +187,21 @@ async def test_what_was_heard_of_one_person_is_not_taken_for_the_next(
         assert await channel.audio.receive() == b"\x01\x00" * 480
 
 
+async def test_who_is_not_heard_is_told_in_the_log(
+    autojump_clock: MockClock, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO")
+    async with joined(FakeMember()) as channel:
+        channel.listen_to(7)
+        await trio.sleep(60)
+        assert caplog.text.count("nothing is heard of 7") == 1
+        channel.listen_to(8)
+        await trio.sleep(1)
+        channel.told("on_audio_subscribe_state_changed", "demo", "8", 2, 3, 10)
+        await trio.sleep(60)
+        assert "nothing is heard of 8" not in caplog.text
+
+
 # -- outages -------------------------------------------------------------------------------------
 
 
@@ -202,6 +220,57 @@ async def test_an_outage_that_ends_in_time_is_none_of_the_calls_business(
         # The next one has the whole time again.
         channel.told("on_connection_lost", info())
         await trio.sleep(OUTAGE_S - 1)
+        assert events_of(channel) == []
+
+
+async def test_after_an_outage_the_person_is_subscribed_to_again(
+    autojump_clock: MockClock,
+) -> None:
+    member = FakeMember()
+    async with joined(member) as channel:
+        channel.told("on_user_joined", "7")
+        channel.listen_to(7)
+        await trio.sleep(1)
+        channel.told("on_reconnecting", info(), 2)
+        await trio.sleep(1)
+        assert len(member.made("subscribe")) == 1
+        channel.told("on_connected", info(), 15)
+        await trio.sleep(1)
+        assert member.made("subscribe") == [("subscribe", 7)] * 2
+        channel.told("on_user_joined", "7")  # told of again
+        await trio.sleep(1)
+        assert member.made("subscribe") == [("subscribe", 7)] * 3
+
+
+async def test_who_seems_to_leave_in_our_own_outage_has_time_to_be_there_again(
+    autojump_clock: MockClock,
+) -> None:
+    async with joined(FakeMember()) as channel:
+        channel.told("on_user_joined", "7")
+        channel.told("on_user_joined", "8")
+        assert events_of(channel) == [UserJoined(7), UserJoined(8)]
+        channel.told("on_reconnecting", info(), 2)
+        channel.told("on_user_left", "7", 1)
+        channel.told("on_user_left", "8", 1)
+        await trio.sleep(OUTAGE_S - 1)
+        assert events_of(channel) == []
+        channel.told("on_connected", info(), 15)
+        channel.told("on_user_joined", "7")
+        await trio.sleep(SETTLE_S - 1)
+        assert events_of(channel) == []
+        await trio.sleep(2)
+        assert events_of(channel) == [UserLeft(8, "lost")]
+        channel.told("on_user_left", "7", 0)
+        assert events_of(channel) == [UserLeft(7, "quit")]
+
+
+async def test_nothing_that_the_sdk_tells_can_break_trio(autojump_clock: MockClock) -> None:
+    async with joined(FakeMember()) as channel:
+        channel.told("on_connected", SimpleNamespace(local_user_id="abc"), 15)
+        channel.told("on_connected", SimpleNamespace(local_user_id=None), 15)
+        channel.told("on_user_left", "abc", 0)
+        channel.told("on_disconnected")
+        assert channel.uid == 1
         assert events_of(channel) == []
 
 
@@ -348,6 +417,22 @@ async def test_a_clear_counts_what_the_buffer_gave_up_where_that_is_certain(
         assert member.pushed == b"\x01\x00" * 240
 
 
+async def test_an_sdk_that_takes_no_speech_is_the_end(autojump_clock: MockClock) -> None:
+    member = FakeMember()
+    async with joined(member) as channel:
+        member.takes_speech = False
+        channel.play(bytes(480))
+        assert events_of(channel) == [ChannelLost("Agora's SDK takes no speech")]
+
+
+async def test_an_sdk_that_fails_at_our_speech_is_the_end(autojump_clock: MockClock) -> None:
+    async with joined(FakeMember()) as channel:
+        channel.speech_failed("OSError: no\nmore")
+        assert events_of(channel) == [
+            ChannelLost("Agora's SDK failed at our speech: OSError: no more")
+        ]
+
+
 # -- data ----------------------------------------------------------------------------------------
 
 
@@ -469,11 +554,12 @@ async def test_leaving_goes_in_order_and_waits_for_agoras_word(autojump_clock: M
 
 
 @pytest.mark.parametrize("stuck", ["withdraw", "disconnect", "release"])
-async def test_leaving_ends_though_the_sdk_is_stuck(
-    stuck: str, autojump_clock: MockClock, caplog: pytest.LogCaptureFixture
+@pytest.mark.parametrize("fate", [STUCK, SdkFailed("the SDK does not answer: OSError")])
+async def test_leaving_ends_though_the_sdk_is_stuck_or_fails(
+    stuck: str, fate: object, autojump_clock: MockClock, caplog: pytest.LogCaptureFixture
 ) -> None:
     member = FakeMember()
-    member.answers[stuck] = [STUCK]
+    member.answers[stuck] = [fate]
     async with joined(member) as channel:
         pass
     await channel.leave()
@@ -493,6 +579,33 @@ async def test_leaving_without_agoras_word_releases_all_the_same(
         await channel.leave()
     assert member.made("release") == [("release",)]
     assert 0 < trio.current_time() < LEAVE_S
+
+
+@pytest.mark.parametrize("fate", [STUCK, SdkFailed("no")])
+async def test_what_began_to_connect_is_disconnected_whatever_became_of_the_call(
+    fate: object, autojump_clock: MockClock
+) -> None:
+    member = FakeMember()
+    member.answers["connect"] = [fate]
+    channel = a_channel(member)
+    with pytest.raises(ChannelError):
+        await channel.join()
+    await channel.leave()
+    assert member.made("disconnect", "release") == [("disconnect",), ("release",)]
+
+
+async def test_a_refusal_without_a_disconnect_is_left_as_ever(autojump_clock: MockClock) -> None:
+    member = FakeMember()
+    channel = a_channel(member)
+    channel.told("on_connecting", info(), 8)
+    with pytest.raises(ConfigError):
+        await channel.join()
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(channel.leave)
+        await trio.sleep(0.1)
+        assert member.made("release") == []
+        channel.told("on_disconnected", info(), 5)
+    assert member.made("release") == [("release",)]
 
 
 async def test_a_channel_that_never_joined_is_left_at_once(autojump_clock: MockClock) -> None:

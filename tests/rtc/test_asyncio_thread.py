@@ -110,6 +110,24 @@ async def test_closing_cancels_what_runs_and_ends_the_thread() -> None:
     assert "closing" not in [each.name for each in threading.enumerate()]
 
 
+async def test_cancelled_while_it_starts_it_leaves_no_thread() -> None:
+    with trio.CancelScope() as scope:
+        scope.cancel()
+        async with open_asyncio_thread("cancelled"):
+            await trio.lowlevel.checkpoint()
+    assert "cancelled" not in [each.name for each in threading.enumerate()]
+
+
+async def test_a_loop_that_cannot_be_made_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_: object, **__: object) -> None:
+        raise OSError("too many open files")
+
+    monkeypatch.setattr(asyncio, "Runner", fail)
+    with pytest.raises(OSError, match="too many"):
+        async with open_asyncio_thread("none"):
+            pass
+
+
 async def test_a_thread_that_has_ended_runs_nothing_and_says_so() -> None:
     async with open_asyncio_thread("ended") as thread:
         pass

@@ -72,9 +72,10 @@ class Listener:
         self.gate = trio.Semaphore(0)
         nursery.start_soon(self.chat.run)
 
-    async def take(self, chunk: str) -> None:
+    async def take(self, chunk: str) -> bool:
         await self.gate.acquire()
         self.chunks.append(chunk)
+        return True
 
     async def messages(self) -> list[dict[str, Any]]:
         """All that is sent when nothing holds it back, from now on too."""
@@ -397,10 +398,11 @@ class Line:
     takes_s: float = 0.0
     packets: list[Packet] = field(factory=list)
 
-    async def send(self, chunk: str) -> None:
+    async def send(self, chunk: str) -> bool:
         began = trio.current_time()
         await trio.sleep(self.takes_s)
         self.packets.append(Packet(began, trio.current_time(), chunk))
+        return True
 
 
 class EarlierClient:
@@ -598,6 +600,24 @@ def _finals(packets: list[Packet], item: str) -> list[tuple[list[Packet], dict[s
     return [(c, m) for c, m in messages if m["type"] == FINAL and m["item_id"] == item]
 
 
+async def test_what_is_refused_takes_the_rest_of_its_message_along(
+    autojump_clock: MockClock, nursery: trio.Nursery
+) -> None:
+    tried: list[str] = []
+
+    async def refuse_long(chunk: str) -> bool:
+        tried.append(chunk)
+        await trio.lowlevel.checkpoint()
+        return "|1|1|" in chunk
+
+    chat = Chat(refuse_long, "p", pace=Pace(*NEW))
+    nursery.start_soon(chat.run)
+    chat.put(final("i1", "x" * 5000))
+    chat.put(final("i2", "Hello."))
+    await trio.sleep(10)
+    assert [chunk.split("|")[:2] for chunk in tried] == [["p1", "1"], ["p2", "1"]]
+
+
 async def test_a_channel_that_takes_nothing_costs_only_what_is_superseded(
     autojump_clock: MockClock, nursery: trio.Nursery
 ) -> None:
@@ -626,8 +646,8 @@ class SlowChannel(MemoryChannel):
         super().__init__()
         self.line = Line()
 
-    async def send_data(self, packet: str) -> None:
-        await self.line.send(packet)
+    async def send_data(self, packet: str) -> bool:
+        return await self.line.send(packet)
 
 
 async def test_a_call_keeps_its_options_pace(autojump_clock: MockClock) -> None:
