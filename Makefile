@@ -8,8 +8,9 @@ SYSTEM_PACKAGES ?= espeak-ng:espeak-ng chromium:chromium :libatomic1
 VENV := .venv
 BIN  := $(VENV)/bin
 PIP  := $(BIN)/python -m pip --quiet --disable-pip-version-check
-# Half of the tests' time is waiting for processes, so two of them fit one core as well.
-PYTEST := $(BIN)/pytest --numprocesses 2 --dist loadfile
+# A third of the tests' time is waiting, for processes and for real time: three of them keep two
+# cores busy, and one core as well.
+PYTEST := $(BIN)/pytest --numprocesses 3 --dist loadfile
 
 # What agora-realtime-ai-api asks for.
 AGORA_SDK := agora-python-server-sdk==2.1.7
