@@ -9,6 +9,7 @@ import argparse
 import logging
 import sys
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -16,7 +17,7 @@ import orjson
 import trio
 from attrs import Attribute, fields
 
-from agent.config import Settings, load_settings
+from agent.config import Settings, environment, load_settings
 from agent.ending import end
 from agent.errors import AgentError, ConfigError, sole_error
 from agent.handle import Agent
@@ -25,6 +26,8 @@ from agent.options import AgentOptions, OptionsError, options_from_json
 from agent.run import Recording, run_agent
 from agent.session import Outcome
 from agent.signals import stop_on_signals
+from agent.tools.loading import TOOLS_HELP, load_tools, names_in
+from agent.tools.mcp_config import MCP_HELP, load_mcp
 
 _log = logging.getLogger("agent")
 
@@ -36,13 +39,17 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
         given = _parser().parse_args(arguments)
         settings = load_settings()
         options, recording = _options(given), _recording(given)
+        tools = load_tools(*names_in(given.tools))
+        mcp = None if given.mcp is None else load_mcp(given.mcp, environment())
     except ConfigError as error:
         _exit_with(error)
     setup_logging(settings.log_level, settings.log_format, options.channel_name)
     if given.check:
         end(trio.run(_check, settings, options))
     try:
-        outcome = trio.run(_run, settings, options, recording)
+        outcome = trio.run(
+            partial(_run, settings, options, recording=recording, tools=tools, mcp=mcp)
+        )
     except ConfigError as error:
         _exit_with(error)
     except AgentError as error:
@@ -52,12 +59,12 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
     end(outcome.exit_status)
 
 
-async def _run(settings: Settings, options: AgentOptions, recording: Recording | None) -> Outcome:
+async def _run(settings: Settings, options: AgentOptions, **given: Any) -> Outcome:
     agent = Agent()
     try:
         async with trio.open_nursery() as nursery:
             await nursery.start(stop_on_signals, agent.stop)
-            outcome = await run_agent(settings, options, recording=recording, agent=agent)
+            outcome = await run_agent(settings, options, agent=agent, **given)
             nursery.cancel_scope.cancel()
     except BaseExceptionGroup as group:
         raise sole_error(group) or group from None
@@ -94,16 +101,23 @@ def _parser() -> argparse.ArgumentParser:
         "3 nobody came.",
         allow_abbrev=False,
     )
-    for attribute in fields(AgentOptions):
+    for attribute in _on_the_command_line():
         dashed = f"--{attribute.name.replace('_', '-')}"
         names = dict.fromkeys((dashed, f"--{attribute.name}"))
         parser.add_argument(*names, dest=attribute.name, metavar="X", help=_help(attribute))
+    parser.add_argument("--tools", metavar="X", help=TOOLS_HELP)
+    parser.add_argument("--mcp", metavar="X", type=Path, help=MCP_HELP)
     parser.add_argument(
         "--check", action="store_true", help="tell what is installed, configured and reachable"
     )
     parser.add_argument("--wav-in", "--wav_in", type=Path, help="a recording as the person")
     parser.add_argument("--wav-out", "--wav_out", type=Path, help="where the answer is written")
     return parser
+
+
+def _on_the_command_line() -> list["Attribute[Any]"]:
+    # There the operator says what tools there are; to name some of them is for requests.
+    return [attribute for attribute in fields(AgentOptions) if attribute.name != "tools"]
 
 
 def _help(attribute: "Attribute[Any]") -> str:
@@ -123,7 +137,7 @@ def _is_text(attribute: "Attribute[Any]") -> bool:
 def _options(given: argparse.Namespace) -> AgentOptions:
     value = {
         attribute.name: _value(attribute, text)
-        for attribute in fields(AgentOptions)
+        for attribute in _on_the_command_line()
         if (text := getattr(given, attribute.name)) not in (None, "")
     }
     if given.wav_in is not None or given.check:

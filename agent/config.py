@@ -103,6 +103,11 @@ class Settings:
         return way
 
 
+def environment() -> Mapping[str, str]:
+    """The process's environment, for a configuration file that names variables of it."""
+    return os.environ
+
+
 def check_project(app_id: str | None, certificate: str | None) -> None:
     """Refuse what can be no Agora project's id or certificate; None is one that is unset.
 

@@ -11,6 +11,7 @@ EXTRAS: Final = {
     "wav": ("soxr",),
     "g711": ("soxr",),
     "vad": ("webrtcvad",),
+    "mcp": ("mcp",),
     "agora": ("agora_realtime_ai_api", "agora.rtc", "colorlog"),
 }
 """The modules that each extra brings. None of them is imported to look for it."""

@@ -33,7 +33,8 @@ def setup_logging(level: str, style: str, channel_name: str = "") -> None:
         handler.setFormatter(_LineFormatter(channel_name, style == "color" and _is_terminal()))
     logging.basicConfig(level=level.upper(), handlers=[handler], force=True)
     # These tell of each frame and request; what matters of them is told by us.
-    for name in ("trio-websocket", "hypercorn.error", "hypercorn.access", "quart.app"):
+    noisy = ("trio-websocket", "hypercorn.error", "hypercorn.access", "quart.app")
+    for name in (*noisy, "httpx2", "httpcore2", "mcp"):
         logging.getLogger(name).setLevel(logging.WARNING)
 
 

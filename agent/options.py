@@ -39,7 +39,6 @@ _modalities = check(
 )
 _output_tokens = check(_is_output_tokens, 'must be a whole number from 1, or "inf"')
 _metadata = check(lambda value: len(value) <= 16, "must have at most 16 entries")
-_no_tools = check(lambda value: not value, "no tools are known to this version yet")
 _no_profiles = check(lambda value: value is None, "no profiles are known to this version yet")
 
 
@@ -98,6 +97,7 @@ class AgentOptions:
         the extra `vad`.
     :ivar false_interruption_timeout_ms: so long after that the agent goes on, where the server has
         heard no speech.
+    :ivar tools: names out of those that the operator allows; None: all of them.
     :ivar data_packets_per_s: in no second are more data messages sent; older data streams of
         Agora's take 30, and
     :ivar data_bytes_per_s: 6000 bytes. A transcript is cut to what can be sent in 4 seconds.
@@ -141,7 +141,7 @@ class AgentOptions:
     user_rejoin_grace_s: float = field(default=5.0, validator=in_range(0))
     idle_timeout_s: float | None = field(default=None, validator=in_range(1))
     max_duration_s: float | None = field(default=None, validator=in_range(1))
-    tools: tuple[str, ...] = field(default=(), validator=_no_tools)
+    tools: tuple[str, ...] | None = None
     metadata: dict[str, str] = field(factory=dict, validator=_metadata)
     profile: str | None = field(default=None, validator=_no_profiles)
     playout_lead_ms: int = field(default=60, validator=in_range(10, 1000))

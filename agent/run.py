@@ -9,6 +9,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import orjson
 import trio
 from attrs import frozen
 
@@ -19,17 +20,20 @@ from agent.config import (
     EMBEDDED_MODEL,
     Settings,
 )
-from agent.errors import ConfigError, sole_error, ungrouped
+from agent.errors import ConfigError, one_line, sole_error, ungrouped
 from agent.extras import require
 from agent.handle import Agent
 from agent.nurseries import outliving
 from agent.options import AgentOptions
+from agent.protocol.tools import RealtimeFunctionTool, Tool
 from agent.rtc.channel import RtcChannel
 from agent.session import Call, Outcome
 from agent.streams.model import ModelConnection, dial, open_model
 from agent.streams.model_address import model_address
 from agent.streams.recorder import Tap, open_recorder
 from agent.streams.session_config import session_of
+from agent.tools.context import ToolContext
+from agent.tools.mcp_config import McpConfig
 
 if TYPE_CHECKING:
     from trio_websocket import WebSocketConnection
@@ -55,6 +59,8 @@ async def run_agent(
     *,
     recording: Recording | None = None,
     agent: Agent | None = None,
+    tools: ToolContext | None = None,
+    mcp: McpConfig | None = None,
     on_state: Callable[[dict[str, Any]], None] = _ignore,
 ) -> Outcome:
     """Run one agent until its call ends.
@@ -64,11 +70,22 @@ async def run_agent(
 
     :param recording: takes the place of an RTC channel.
     :param agent: a hand on the agent while it runs: stops it, interrupts it, has it say something.
-    :param on_state: is told when the agent is in its channel.
+    :param tools: those that the operator allows; the options may name some of them.
+    :param mcp: the operator's MCP servers, whose tools are added.
+    :param on_state: is told when the agent is in its channel, and what tools have for the operator:
+        `{"event": ...}`.
     :raises AgentError: the call failed, or could not begin; see the classes.
     """
     agent = agent or Agent()
-    run = partial(_run, settings=settings, options=options, recording=recording, on_state=on_state)
+    run = partial(
+        _run,
+        settings=settings,
+        options=options,
+        recording=recording,
+        tools=tools if tools is not None else ToolContext(),
+        mcp=mcp if mcp is not None else McpConfig(),
+        on_state=on_state,
+    )
     outcome = Outcome(agent.reason)
     with ungrouped():
         async with trio.open_nursery() as guard:
@@ -97,12 +114,17 @@ async def _run(
     settings: Settings,
     options: AgentOptions,
     recording: Recording | None,
+    tools: ToolContext,
+    mcp: McpConfig,
     on_state: Callable[[dict[str, Any]], None],
 ) -> Outcome:
     name = _model_name(settings, options)
-    wanted = model_for(settings, options)
     joined = channel_for(settings, options, recording)
-    async with _tap(settings) as tap, outliving(keeper, wanted) as model:
+    async with (
+        _tap(settings) as tap,
+        _with_mcp(tools, mcp, options) as chosen,
+        outliving(keeper, model_for(settings, options, chosen, mcp)) as model,
+    ):
         _log.info("the model is %s", _in_words(name))
         async with outliving(keeper, joined) as channel:
             _log.info("in the channel %s", options.channel_name)
@@ -115,6 +137,9 @@ async def _run(
                 tap=tap,
                 chat_prefix=secrets.token_hex(4),
                 warn_at=settings.queue_warn,
+                tools=chosen,
+                approves=mcp.approves,
+                report=partial(_report, on_state),
             )
             return await _run_and_sum_up(call, model, channel, agent)
 
@@ -162,15 +187,52 @@ def _model_name(settings: Settings, options: AgentOptions) -> str:
     return EMBEDDED_MODEL if settings.embedded else options.model or settings.openai_model
 
 
+def _report(on_state: Callable[[dict[str, Any]], None], event: dict[str, Any]) -> None:
+    """Pass on what a tool has for the operator."""
+    _log.info("a tool reports: %s", one_line(orjson.dumps(event).decode()))
+    on_state({"event": event})
+
+
+@asynccontextmanager
+async def _with_mcp(
+    tools: ToolContext, mcp: McpConfig, options: AgentOptions
+) -> AsyncIterator[ToolContext]:
+    """The tools that an agent has, of those that the operator allows, MCP servers' among them.
+
+    :raises ConfigError: the options name one that is not among them.
+    """
+    if not mcp.run_by_agent:
+        yield tools if options.tools is None else tools.select(options.tools)
+        return
+    require("mcp", "or do without --mcp")
+    from agent.tools.mcp import open_mcp_tools
+
+    async with open_mcp_tools(mcp, taken=[tool.name for tool in tools]) as more:
+        tools = ToolContext([*tools, *more])
+        yield tools if options.tools is None else tools.select(options.tools)
+
+
 def model_for(
-    settings: Settings, options: AgentOptions
+    settings: Settings,
+    options: AgentOptions,
+    tools: ToolContext | None = None,
+    mcp: McpConfig | None = None,
 ) -> AbstractAsyncContextManager[ModelConnection]:
     """The model that an agent is to speak with, not opened yet.
 
+    :param tools: what it may call.
+    :param mcp: MCP servers, of which its own server calls some.
     :raises ConfigError: the embedded model is wanted and not installed.
     """
+    mcp = mcp or McpConfig()
+    descriptions = [] if tools is None else tools.model_description()
+    own = [RealtimeFunctionTool(**each) for each in descriptions]
+    # A request that names tools cannot name these: it has none of them.
+    declared: list[Tool] = [*own, *(mcp.declarations() if options.tools is None else ())]
     if settings.embedded:
-        return open_model(_embedded(settings), session_of(options))
+        return open_model(
+            _embedded(settings), session_of(options, tools=declared), secrets=mcp.secrets
+        )
     dialect = settings.realtime_api_dialect
     address = model_address(
         settings.realtime_api_base_uri or DEFAULT_BASE_URI,
@@ -179,8 +241,10 @@ def model_for(
         auth=settings.realtime_api_auth,
         dialect=dialect,
     )
-    session = session_of(options, dialect=dialect)
-    return open_model(dial(address), session, dialect=dialect, secrets=address.secrets)
+    session = session_of(options, dialect=dialect, tools=declared)
+    return open_model(
+        dial(address), session, dialect=dialect, secrets=address.secrets + mcp.secrets
+    )
 
 
 def _embedded(settings: Settings) -> "AbstractAsyncContextManager[WebSocketConnection]":

@@ -4,7 +4,8 @@
     model -> events -> conversation -> downlink -> channel
                                     -> requests -> model
                                     -> chat -> channel
-    channel.events -> people
+                                    -> tools -> conversation
+    channel.events -> people, tools of the client
 
 The events task never waits for anything but the model's next event: whatever an action makes
 necessary is queued. So the person's voice silences the agent however long an answer is and
@@ -12,7 +13,9 @@ however slow the channel's data messages are.
 """
 
 import logging
-from typing import Final
+from collections.abc import Callable
+from functools import partial
+from typing import Any, Final
 
 import trio
 from attrs import frozen
@@ -24,11 +27,13 @@ from agent.people import People
 from agent.protocol.actions import (
     Action,
     AwaitSpeech,
+    CallTool,
     Cause,
     Discard,
     EndOfAudio,
     EndOfResponse,
     Fail,
+    InterruptCalls,
     Note,
     Play,
     Publish,
@@ -40,6 +45,7 @@ from agent.protocol.actions import (
 from agent.protocol.client_events import RealtimeClientEvent
 from agent.protocol.conversation import Conversation
 from agent.protocol.server_events import SessionUpdatedEvent
+from agent.protocol.server_tools import approve_nothing
 from agent.protocol.session import TurnDetection
 from agent.rtc.channel import (
     ChannelEvent,
@@ -57,6 +63,10 @@ from agent.streams.model import ModelConnection
 from agent.streams.pace import Pace
 from agent.streams.recorder import Tap
 from agent.streams.uplink import run_uplink
+from agent.tools.client import ClientCalls
+from agent.tools.context import ToolContext
+from agent.tools.run_context import RunContext
+from agent.tools.running import ToolRunner
 
 REQUESTS: Final = 2048
 """Requests that wait for the model's socket. They are few and small: when so many wait, the
@@ -64,6 +74,9 @@ socket has stood still for long, and the call has failed. An interruption of all
 conversation keeps track of makes about a thousand at once."""
 QUIET_S: Final = 2.0
 """A recording's call ends when the agent has been silent for so long."""
+LAST_WORD_S: Final = 0.5
+"""So long after the agent's last word nobody has said anything: a server tells of speech some 0.3 s
+after it begins."""
 LOOK_EVERY_S: Final = 0.1
 """How often it is looked whether the call is quiet."""
 OVERDUE_S: Final = 30.0
@@ -101,10 +114,17 @@ class _Spoken:
         self._tap.to_rtc(pcm)
 
 
+def _ignore(_: dict[str, Any]) -> None:
+    pass
+
+
 class Call:
     """One call between a joined channel and a configured model.
 
     :param tap: is told of the audio of both directions.
+    :param tools: what the model may call; the model has been told of them.
+    :param approves: whether the model's server may call a tool (MCP server's label, tool's name).
+    :param report: is told what a tool has for the operator.
     :param chat_prefix: makes the ids of our data messages unique in the channel.
     :raises ConfigError: the agent is to listen for itself, and what that needs is not installed.
     """
@@ -118,12 +138,17 @@ class Call:
         tap: Tap,
         chat_prefix: str,
         warn_at: int = 5,
+        tools: ToolContext | None = None,
+        approves: Callable[[str, str], bool] = approve_nothing,
+        report: Callable[[dict[str, Any]], None] = _ignore,
     ) -> None:
+        self._report = report
         self._options = options
         self._model = model
         self._channel = channel
         self._tap = tap
         self.conversation = Conversation(options.turn_detection, options.least_speech)
+        self.conversation.server_tools.approves = approves
         # As the server says that it is: what was not asked for has its own defaults.
         self.conversation.receive(SessionUpdatedEvent(session=model.session))
         self.downlink = Downlink(
@@ -137,6 +162,14 @@ class Call:
         pace = Pace(options.data_packets_per_s, options.data_bytes_per_s)
         self._chat = Chat(channel.send_data, chat_prefix, pace=pace, warn_at=warn_at)
         self._reassembler = Reassembler(trio.current_time)
+        self._client = ClientCalls(self._chat.put, partial(self._chat.withdraw, "tool_call_id"))
+        self._tools = ToolRunner(
+            tools if tools is not None else ToolContext(),
+            self._client,
+            self._run_context,
+            self._tool_finished,
+        )
+        self._people = People(options.subscribe_uid)
         self._requests_in, self._requests = trio.open_memory_channel[RealtimeClientEvent](REQUESTS)
         self._scope = trio.CancelScope()
         self._outcome = Outcome("the call ended")
@@ -159,6 +192,7 @@ class Call:
                     nursery.start_soon(self._take_events)
                     nursery.start_soon(self.downlink.run)
                     nursery.start_soon(self._chat.run)
+                    nursery.start_soon(self._tools.run)
                     nursery.start_soon(self._uplink)
                     nursery.start_soon(self._speech_alarm.run)
                     if self.barge_in is not None:
@@ -166,7 +200,7 @@ class Call:
                     nursery.start_soon(self._give_up_what_is_lost)
                     nursery.start_soon(self._limit_duration)
                     nursery.start_soon(self._limit_idleness)
-                    nursery.start_soon(self._people, nursery)
+                    nursery.start_soon(self._watch_people, nursery)
         finally:
             self.downlink.stop()
             self._channel.clear()
@@ -219,8 +253,8 @@ class Call:
         async for request in self._requests:
             await self._model.send(request)
 
-    async def _people(self, nursery: trio.Nursery) -> None:
-        people = People(self._options.subscribe_uid)
+    async def _watch_people(self, nursery: trio.Nursery) -> None:
+        people = self._people
         deadline = trio.current_time() + self._patience(people)
         while True:
             event: ChannelEvent | None = None
@@ -228,6 +262,7 @@ class Call:
                 event = await self._channel.events.receive()
             if isinstance(event, UserLeft):
                 self._reassembler.forget(event.uid)
+                self._client.left(event.uid)
             if event is None:
                 self._end(self._nobody_left(people))
             elif isinstance(event, ChannelLost):
@@ -272,6 +307,10 @@ class Call:
                     _log.warning("%s", one_line(text))
                 case Note(text):
                     _log.info("%s", one_line(text))
+                case CallTool():
+                    self._tools.start(action)
+                case InterruptCalls(call_ids):
+                    self._tools.interrupt(call_ids)
                 case Fail(message, code):
                     raise ModelRefused(message, code)
                 case _:
@@ -328,6 +367,32 @@ class Call:
             may_pause=lambda: not self.conversation.protects(self.downlink.heard_now()),
         )
 
+    # -- tools -----------------------------------------------------------------------------
+
+    def _run_context(self) -> RunContext:
+        """What a tool may know of a call that begins now."""
+        return RunContext(
+            channel_name=self._options.channel_name,
+            uid=self._people.current,
+            metadata=self._options.metadata,
+            log=logging.getLogger("agent.tools"),
+            say=self.say,
+            heard=self._all_is_heard,
+            end_call=lambda reason: self._end(Outcome(reason)),
+            report=self._report,
+        )
+
+    def _tool_finished(self, call_id: str, output: str, *, wants_answer: bool) -> None:
+        self._perform(self.conversation.tool_finished(call_id, output, wants_answer=wants_answer))
+
+    async def _all_is_heard(self) -> None:
+        quiet_since = trio.current_time()
+        while trio.current_time() - quiet_since < LAST_WORD_S:
+            waits = self.conversation.waits_for_server or self.conversation.person_speaks
+            if waits or self.downlink.playing:
+                quiet_since = trio.current_time()
+            await trio.sleep(LOOK_EVERY_S)
+
     # -- people ----------------------------------------------------------------------------
 
     def _listen(self, people: People) -> None:
@@ -361,6 +426,9 @@ class Call:
             _log.warning("a data message was dropped: %s", error)
             return
         if message is None:
+            return
+        if "tool_call_id" in message:
+            self._client.answer(event.uid, message)
             return
         text = message.get("text")
         if message.get("type") == "text" and isinstance(text, str) and 0 < len(text) <= MAX_TEXT:

@@ -15,12 +15,13 @@ import logging
 import socket
 import sys
 from collections.abc import AsyncIterator
+from pathlib import Path
 from typing import Any, NoReturn
 
 import orjson
 import trio
 
-from agent.config import Settings
+from agent.config import Settings, environment
 from agent.ending import end
 from agent.errors import AgentError, sole_error
 from agent.handle import Agent
@@ -30,6 +31,8 @@ from agent.run import run_agent
 from agent.session import Outcome
 from agent.signals import stop_on_signals
 from agent.supervisor.lines import receive_lines
+from agent.tools.loading import load_tools
+from agent.tools.mcp_config import load_mcp
 
 _log = logging.getLogger("agent")
 
@@ -61,9 +64,16 @@ async def _run(control: socket.socket) -> Outcome:
                 return Outcome("the supervisor is gone")
             settings, options = Settings(**first["settings"]), options_from_json(first["options"])
             setup_logging(settings.log_level, "json", options.channel_name)
+            tools = load_tools(*first.get("tools", ()))
+            mcp = load_mcp(Path(first["mcp"]), environment()) if first.get("mcp") else None
             nursery.start_soon(_stop_at_end, lines, agent)
             outcome = await run_agent(
-                settings, options, agent=agent, on_state=lambda state: _tell(control, state)
+                settings,
+                options,
+                agent=agent,
+                tools=tools,
+                mcp=mcp,
+                on_state=lambda state: _tell(control, state),
             )
             nursery.cancel_scope.cancel()
     except BaseExceptionGroup as group:

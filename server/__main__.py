@@ -9,14 +9,18 @@ import argparse
 import secrets
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 from typing import NoReturn
 
 import trio
 
-from agent.config import load_settings
+from agent.config import environment, load_settings
 from agent.errors import AgentError, ConfigError, sole_error
 from agent.extras import require
 from agent.log import setup_logging
+from agent.supervisor.supervisor import Tools
+from agent.tools.loading import TOOLS_HELP, load_tools, names_in
+from agent.tools.mcp_config import MCP_HELP, load_mcp
 from server.auth import Keys
 from server.listening import open_listener
 from server.routes.realtime import check_installed
@@ -50,14 +54,21 @@ def _prepare(given: argparse.Namespace) -> Start:
         check_installed()
     if settings.way_in() == "agora":
         require("agora", "or set RTC=local to do without Agora")
+    modules = names_in(given.tools)
+    if given.mcp is not None:
+        load_mcp(given.mcp, environment())  # a bad one is found now, and not in somebody's call
+    mcp = None if given.mcp is None else str(given.mcp.absolute())
+    tools = Tools(modules, tuple(tool.name for tool in load_tools(*modules)), mcp)
     listener = open_listener(settings.server_host, settings.server_port, has_keys=keys.needed)
-    return Start(settings, keys, own_key, listener)
+    return Start(settings, keys, own_key, listener, tools)
 
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m server", description=__doc__)
     parser.add_argument("--host", help="where to listen (SERVER_HOST, 127.0.0.1)")
     parser.add_argument("--port", help="the port; 0 for any that is free (SERVER_PORT, 8080)")
+    parser.add_argument("--tools", help=TOOLS_HELP)
+    parser.add_argument("--mcp", type=Path, help=MCP_HELP)
     return parser
 
 

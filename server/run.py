@@ -4,12 +4,12 @@ import logging
 import socket
 
 import trio
-from attrs import evolve, frozen
+from attrs import Factory, evolve, frozen
 
 from agent.config import EMBEDDED_MODEL, Settings
 from agent.listening import authority
 from agent.signals import stop_on_signals
-from agent.supervisor.supervisor import open_supervisor
+from agent.supervisor.supervisor import Tools, open_supervisor
 from server.app import create_app, make_relay
 from server.auth import Keys
 from server.serving import open_server
@@ -24,12 +24,14 @@ class Start:
 
     :ivar own_key: what the server's own agents call it with; `keys` admits it.
     :ivar listener: listens already; `run` closes it.
+    :ivar tools: what its agents may be given of.
     """
 
     settings: Settings
     keys: Keys
     own_key: str
     listener: socket.socket
+    tools: Tools = Factory(Tools)
 
 
 async def run(start: Start) -> None:
@@ -44,7 +46,7 @@ async def run(start: Start) -> None:
         await nursery.start(stop_on_signals, stop)
         # The server outlives the agents: the channels that they leave are on it.
         async with open_server(start.listener) as server:
-            async with open_supervisor(settings_of_agents(start)) as supervisor:
+            async with open_supervisor(settings_of_agents(start), start.tools) as supervisor:
                 app = create_app(
                     start.settings, supervisor, keys=start.keys, relay=relay, stages=stages
                 )

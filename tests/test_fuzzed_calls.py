@@ -39,6 +39,10 @@ LIMITS = {
     "Call._chat._pending": chat.MAX_PENDING,
     "Call._chat._turns": chat.MAX_TURNS,
     "Call.conversation._responses._interrupted": NAMES,
+    "Call.conversation.calls._calls": NAMES,
+    "Call.conversation.calls._groups": NAMES,
+    "Call.conversation.server_tools._answered": NAMES,
+    "Call.conversation.server_tools._ended": NAMES,
     "Call.conversation._sent": NAMES,
     "bytes": 2**19,
 }

@@ -19,6 +19,7 @@ from agent.protocol.faults import NOT_ACTIVE
 from agent.protocol.session import TurnDetection
 from agent.protocol.tools import RealtimeFunctionTool
 from agent.streams.session_config import session_of
+from agent.tools import ToolContext, tool
 from tests.fakes.call import OPTIONS
 from tests.fakes.embedded import (
     MS_A_CHARACTER,
@@ -425,11 +426,18 @@ async def test_an_answer_that_only_calls_a_function_has_nothing_to_correct(
         assert call.requests() == []
 
 
+@tool(on_interruption="finish", timeout_s=3600)
+async def get_weather(city: str, why: str = "") -> None:
+    """It is still at it when the test is over."""
+    await trio.sleep_forever()
+
+
 def a_call_with_weather(said: str, **rest: Any) -> AbstractAsyncContextManager[EmbeddedCall]:
     """A call whose session has a function, and in which the person says this first."""
     return an_embedded_call(
         session=evolve(session_of(OPTIONS), tools=(WEATHER,)),
         understand=lambda turn: said if turn == 1 else None,
+        tools=ToolContext([get_weather]),
         **rest,
     )
 

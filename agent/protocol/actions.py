@@ -108,6 +108,26 @@ class Send:
 
 
 @frozen
+class CallTool:
+    """Run a function; then `Conversation.tool_finished` is to be told what came of it.
+
+    :ivar arguments: JSON text, as the model wrote it.
+    """
+
+    call_id: str
+    response_id: str
+    name: str
+    arguments: str
+
+
+@frozen
+class InterruptCalls:
+    """The person has interrupted what these calls are of; each goes on or not by its own policy."""
+
+    call_ids: frozenset[str]
+
+
+@frozen
 class Publish:
     """Tell the people in the channel: one JSON message of the data channel."""
 
@@ -144,6 +164,8 @@ Action: TypeAlias = (
     | StopPlayout
     | AwaitSpeech
     | TooLittle
+    | CallTool
+    | InterruptCalls
     | Send
     | Publish
     | Warn

@@ -15,6 +15,7 @@ The rules:
 - The server is told once what was heard of each spoken item of a marked response; see corrections.
 - `response.cancel` is sent only where the server does not cancel by itself.
 - Not all speech interrupts, and not all responses can be interrupted; see interruption.
+- Functions that the model calls are run by others, who report what came of them; see calls.
 
 There is no clock, no socket and no Trio here.
 """
@@ -42,6 +43,7 @@ from agent.protocol.actions import (
     Warn,
 )
 from agent.protocol.answers import Answers
+from agent.protocol.calls import Calls
 from agent.protocol.client_events import (
     ConversationItemCreateEvent,
     RealtimeClientEvent,
@@ -58,10 +60,17 @@ from agent.protocol.interruption import (
     Verdict,
     is_protected,
 )
-from agent.protocol.items import Content, RealtimeConversationItemUserMessage
+from agent.protocol.items import (
+    Content,
+    ConversationItem,
+    RealtimeConversationItemUserMessage,
+    RealtimeMcpApprovalRequest,
+    RealtimeMcpToolCall,
+)
 from agent.protocol.response import RealtimeResponse, RealtimeResponseCreateParams
 from agent.protocol.responses import Responses, keep_newest
 from agent.protocol.sequencer import ALREADY_ACTIVE, Sequencer
+from agent.protocol.server_tools import ServerTools
 from agent.protocol.session import TurnDetection
 from agent.protocol.tracking import Response, by_key
 from agent.protocol.transcripts import heard, turn_begun
@@ -108,6 +117,12 @@ class Conversation:
         init=False,
         default=Factory(lambda self: Answers(self._responses, self._corrections), takes_self=True),
     )
+    calls: Calls = field(
+        init=False, default=Factory(lambda self: Calls(self._new_id), takes_self=True)
+    )
+    server_tools: ServerTools = field(
+        init=False, default=Factory(lambda self: ServerTools(self._new_id), takes_self=True)
+    )
     _sequencer: Sequencer = field(
         init=False, default=Factory(lambda self: Sequencer(self._new_id), takes_self=True)
     )
@@ -115,7 +130,8 @@ class Conversation:
     @property
     def busy(self) -> bool:
         """Whether an answer is on its way, or the person is in the midst of a turn."""
-        return self.person_speaks or not self._sequencer.idle or self.is_answered
+        waits = self.person_speaks or not self._sequencer.idle or self.is_answered
+        return waits or bool(self.calls.running)
 
     @property
     def is_answered(self) -> bool:
@@ -154,13 +170,25 @@ class Conversation:
             is_stopped = response.id not in stop.spared and not response.interrupted
             if is_stopped and (is_due or response.id in unheard):
                 actions += self._interrupted(response, stop.cause, reported)
+        # Whoever speaks over a goodbye means the hanging up, too, whichever response that is of.
+        if unheard:
+            actions += self.calls.all_interrupted(stop.spared)
         return self._noted(actions)
+
+    def tool_finished(self, call_id: str, output: str, *, wants_answer: bool) -> list[Action]:
+        """A function came to its end, in whatever way; what is told of it twice counts once.
+
+        :param output: JSON text for the model.
+        :param wants_answer: the model is to go on, when all calls of its response have an output.
+        """
+        actions = self.calls.finished(call_id, output, wants_answer=wants_answer)
+        return self._noted([*actions, *self._go_on()])
 
     def _interrupted(
         self, response: Response, cause: Cause, reported: dict[PartKey, Heard]
     ) -> list[Action]:
         self._responses.interrupt(response)
-        actions: list[Action] = []
+        actions: list[Action] = self.calls.interrupted(response)
         if response.open and (response.beside or not self._interruptions.server_cancels(cause)):
             actions.append(self._cancel(response))
         if not response.beside and not response.over:
@@ -208,7 +236,8 @@ class Conversation:
 
         :param allow_interruptions: False protects them: no speech or typed text interrupts them.
         """
-        quoted = json.dumps(words, ensure_ascii=False)
+        # Half a character, of a text that was badly cut, is nothing that JSON can carry.
+        quoted = json.dumps(words.encode(errors="replace").decode(), ensure_ascii=False)
         params = RealtimeResponseCreateParams(
             instructions=f"Say exactly: {quoted}", tool_choice="none"
         )
@@ -240,7 +269,7 @@ class Conversation:
         for response in self._responses:
             if response.open:
                 actions += self._end(response)
-        return self._noted([*actions, *self._create_when_possible()])
+        return self._noted([*actions, *self._go_on()])
 
     def give_up_turn(self) -> list[Action]:
         """The end of the person's turn was lost."""
@@ -349,6 +378,50 @@ class Conversation:
         asked_for = self._sequencer.asks_for_protected and not self._interruptions.server_answers
         return asked_for or is_protected(response.metadata)
 
+    def _on_arguments_done(
+        self, event: server.ResponseFunctionCallArgumentsDoneEvent
+    ) -> list[Action]:
+        response = self._responses.named(event.response_id)
+        told = response, event.call_id, event.name or "", event.arguments or ""
+        if response.interrupted and not response.finished:
+            self.calls.put_off(*told)
+            return []
+        return self.calls.called(*told)
+
+    def _on_output_item_done(self, event: server.ResponseOutputItemDoneEvent) -> list[Action]:
+        response = self._responses.named(event.response_id)
+        return [
+            *self._answers.receive(event),
+            *self.calls.item_done(response, event.item),
+            *self._asked_for_approval(response, event.item),
+        ]
+
+    def _asked_for_approval(self, response: Response, item: ConversationItem) -> list[Action]:
+        if not isinstance(item, RealtimeMcpApprovalRequest):
+            return []
+        is_wanted = not (response.interrupted or response.was_cancelled)
+        actions, is_refused = self.server_tools.asked(item, is_wanted=is_wanted)
+        if is_refused and is_wanted:
+            self.calls.wants_answer(response)  # or nobody would say anything any more
+        return actions
+
+    def _on_output_item_added(self, event: server.ResponseOutputItemAddedEvent) -> list[Action]:
+        if isinstance(event.item, RealtimeMcpToolCall):
+            self.calls.others_begin(self._responses.named(event.response_id), event.item.id)
+        return self._answers.receive(event)
+
+    def _on_server_call_ended(
+        self, event: server.ResponseMcpCallCompleted | server.ResponseMcpCallFailed
+    ) -> list[Action]:
+        if not self.server_tools.call_ended(event.item_id):
+            return []
+        if self.calls.others_end(event.item_id):
+            return self._go_on()
+        return self.request_response()  # after an approval it is in no response
+
+    def _on_list_failed(self, _: server.McpListToolsFailed) -> list[Action]:
+        return [Warn("the model's server could not list the tools of an MCP server")]
+
     def _on_response_done(self, event: server.ResponseDoneEvent) -> list[Action]:
         if not event.response.id:
             self._sequencer.began()
@@ -368,8 +441,13 @@ class Conversation:
         # Seen: what the server cancels for the person's speech may be done before it tells of that.
         heard = response.was_cancelled and not response.interrupted and _for_speech(event)
         stop = self.interrupt(Cause.SPEECH) if heard else []
-        actions = self._end(response, is_done=True)
-        return [*stop, *actions, *_complaints(event), *self._create_when_possible()]
+        actions = [
+            action
+            for item in event.response.output or ()
+            for action in self.calls.item_done(response, item)
+        ]
+        actions += self._end(response, is_done=True)
+        return [*stop, *actions, *_complaints(event), *self._go_on()]
 
     # -- errors ----------------------------------------------------------------------------
 
@@ -407,7 +485,7 @@ class Conversation:
         response = self._responses.get(response_id)
         if response is None or not response.open:
             return []
-        return [*self._end(response, is_done=True), *self._create_when_possible()]
+        return [*self._end(response, is_done=True), *self._go_on()]
 
     # -- helpers ---------------------------------------------------------------------------
 
@@ -420,7 +498,8 @@ class Conversation:
         response.done = response.done or is_done
         # Where it has no audio, nothing tells that all of it was heard.
         response.protected = response.protected and response.is_heard
-        actions: list[Action] = [EndOfResponse(response.id)]
+        actions: list[Action] = [EndOfResponse(response.id), *self.calls.settle(response)]
+        self.calls.response_ended(response)
         for item in response.messages() if is_done else ():
             item.done = True
             actions += self._corrections.item_done(item)
@@ -447,6 +526,10 @@ class Conversation:
                 self._sent[str(action.event.event_id)] = action.event
         keep_newest(self._sent, _KEPT_NAMES)
         return actions
+
+    def _go_on(self) -> list[Action]:
+        """What waits for the end of a response, or of its calls."""
+        return self.request_response() if self.calls.take_due() else self._create_when_possible()
 
     def _create_when_possible(self) -> list[Action]:
         if self.person_speaks or self.is_answered:
@@ -491,5 +574,11 @@ _HANDLERS: Final[dict[type, Callable[[Conversation, Any], list[Action]]]] = {
         Conversation._on_input_transcript_failed
     ),
     server.ResponseCreatedEvent: Conversation._on_response_created,
+    server.ResponseFunctionCallArgumentsDoneEvent: Conversation._on_arguments_done,
+    server.ResponseOutputItemDoneEvent: Conversation._on_output_item_done,
+    server.ResponseOutputItemAddedEvent: Conversation._on_output_item_added,
+    server.ResponseMcpCallCompleted: Conversation._on_server_call_ended,
+    server.ResponseMcpCallFailed: Conversation._on_server_call_ended,
+    server.McpListToolsFailed: Conversation._on_list_failed,
     server.ResponseDoneEvent: Conversation._on_response_done,
 }

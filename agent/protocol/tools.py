@@ -6,7 +6,7 @@ stays JSON.
 
 from typing import Any, ClassVar, TypeAlias
 
-from attrs import frozen
+from attrs import field, frozen
 
 from agent.protocol.base import UNSET, Maybe, Model
 
@@ -52,13 +52,13 @@ class Mcp(Model):
     server_label: str
     allowed_callers: Maybe[tuple[str, ...]] = UNSET
     allowed_tools: Maybe[tuple[str, ...] | McpToolFilter] = UNSET
-    authorization: Maybe[str] = UNSET
+    authorization: Maybe[str] = field(default=UNSET, repr=False)
     connector_id: Maybe[str] = UNSET
     defer_loading: Maybe[bool] = UNSET
-    headers: Maybe[dict[str, str]] = UNSET
+    headers: Maybe[dict[str, str]] = field(default=UNSET, repr=False)
     require_approval: Maybe[str | McpToolApprovalFilter] = UNSET
     server_description: Maybe[str] = UNSET
-    server_url: Maybe[str] = UNSET
+    server_url: Maybe[str] = field(default=UNSET, repr=False)
     tunnel_id: Maybe[str] = UNSET
 
 

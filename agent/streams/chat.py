@@ -92,6 +92,13 @@ class Chat:
         self._watch.saw(len(self._pending))
         self._arrived.set()
 
+    def withdraw(self, name: str, value: str) -> bool:
+        """Take back what has not been sent yet and has this field; whether there was anything."""
+        kept = [message for message in self._pending if message.get(name) != value]
+        is_found = len(kept) < len(self._pending)
+        self._pending = kept
+        return is_found
+
     async def run(self) -> None:
         """Send for as long as the call lasts."""
         while True:

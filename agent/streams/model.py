@@ -132,6 +132,7 @@ async def open_model(
     *,
     dialect: str = "ga",
     secrets: tuple[str, ...] = (),
+    unlogged: tuple[str, ...] = (),
 ) -> AsyncIterator[ModelConnection]:
     """A session with a model, configured and ready; closed with 1000 when the context exits.
 
@@ -139,13 +140,14 @@ async def open_model(
     :param session: what to ask for.
     :param dialect: `ga`, or `beta`: what is spoken on the wire. Events are GA in any case.
     :param secrets: what is taken out of whatever the server says: some echo the key.
+    :param unlogged: what is taken out of the log of what we say.
     :raises ModelUnreachable: no answer in time.
     :raises ModelRefused: the server refused the key, the model or the session, in its own words.
     :raises ModelFormatUnknown: the server speaks a format of audio that is not known here.
     :raises ConfigError: what G.711 needs is not installed.
     """
     async with websocket as connection:
-        socket = _EventSocket(connection, _DIALECTS[dialect], secrets)
+        socket = _EventSocket(connection, _DIALECTS[dialect], secrets, unlogged)
         try:
             told = await _configure(socket, session)
             formats = (_format(side, told, session) for side in ("input", "output"))
@@ -173,16 +175,20 @@ class _EventSocket:
     """Events over a WebSocket, in a dialect."""
 
     def __init__(
-        self, websocket: WebSocketConnection, dialect: _Dialect, secrets: tuple[str, ...]
+        self,
+        websocket: WebSocketConnection,
+        dialect: _Dialect,
+        secrets: tuple[str, ...],
+        unlogged: tuple[str, ...],
     ) -> None:
         self._websocket = websocket
         self._dialect = dialect
-        self._secrets = secrets
+        self._secrets, self._unlogged = secrets, unlogged
 
     async def send(self, event: RealtimeClientEvent) -> None:
         text = self._dialect.encode(event)
         if _wire.isEnabledFor(logging.DEBUG):
-            _wire.debug("-> %s", _shortened(text))
+            _wire.debug("-> %s", _shortened(_without(self._unlogged, text)))
         try:
             await self._websocket.send_message(text)
         except ConnectionClosed as error:

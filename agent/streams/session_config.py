@@ -1,6 +1,7 @@
 """The options of an agent as the session that it asks the model for."""
 
 import logging
+from collections.abc import Sequence
 from typing import Any, Final
 
 from agent.audio import SAMPLE_RATE
@@ -18,6 +19,7 @@ from agent.protocol.session import (
     RealtimeSessionCreateRequest,
     VoiceID,
 )
+from agent.protocol.tools import Tool
 
 BETA_TEMPERATURE: Final = 0.8
 """What Agora's earlier sample asked for, and the beta interface's own default."""
@@ -25,9 +27,12 @@ BETA_TEMPERATURE: Final = 0.8
 _log = logging.getLogger(__name__)
 
 
-def session_of(options: AgentOptions, *, dialect: str = "ga") -> RealtimeSessionCreateRequest:
+def session_of(
+    options: AgentOptions, *, dialect: str = "ga", tools: Sequence[Tool] = ()
+) -> RealtimeSessionCreateRequest:
     """What `session.update` asks for. What is unset in the options is not sent.
 
+    :param tools: what the model may call.
     :param dialect: of the server, `ga` or `beta`. Only beta knows a temperature; only GA has
         objects for custom voices.
     """
@@ -36,6 +41,7 @@ def session_of(options: AgentOptions, *, dialect: str = "ga") -> RealtimeSession
         instructions=options.system_instruction or default_instructions(options.language),
         output_modalities=_set(options.output_modalities),
         audio=RealtimeAudioConfig(input=_input(options), output=_output(options, dialect)),
+        tools=tuple(tools) or UNSET,
         tool_choice=_set(options.tool_choice),
         max_output_tokens=_set(options.max_output_tokens),
         reasoning=_set(

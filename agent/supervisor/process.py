@@ -87,9 +87,11 @@ class AgentProcess:
 
 @asynccontextmanager
 async def open_agent_process(
-    settings: Settings, options: AgentOptions
+    settings: Settings, options: AgentOptions, **more: Any
 ) -> AsyncIterator[AgentProcess]:
     """Launch an agent, in a session (and so a process group) of its own.
+
+    :param more: what else it is to be told, as JSON has it; see `agent.supervised`.
 
     When the context exits the process is gone: a child that is still there is sent SIGTERM, and
     SIGKILL after a deadline. The terminal's Ctrl-C does not reach it.
@@ -118,9 +120,8 @@ async def open_agent_process(
         nursery.start_soon(agent.bound_output)
         try:
             with suppress(trio.BrokenResourceError):  # it died: the exit status will tell
-                await send_line(
-                    stream, {"settings": to_plain(settings), "options": to_plain(options)}
-                )
+                first = {"settings": to_plain(settings), "options": to_plain(options)}
+                await send_line(stream, first | more)
             yield agent
         finally:
             nursery.cancel_scope.cancel()

@@ -3,7 +3,7 @@
 import logging
 import math
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from typing import Any, Final
 
@@ -12,7 +12,7 @@ from attrs import evolve, frozen
 
 from agent.config import EMBEDDED_MODEL, Settings
 from agent.errors import AgentError
-from agent.options import AgentOptions
+from agent.options import AgentOptions, OptionsError
 from agent.supervisor.process import open_agent_process
 
 JOIN_S: Final = 30.0
@@ -79,11 +79,35 @@ class _Agent:
         self.scope.cancel()
 
 
+@frozen
+class Tools:
+    """The operator's tools.
+
+    :ivar modules: `package.module:name` each, for the agents to load.
+    :ivar names: of the tools that are in them.
+    :ivar mcp: the path of the file of MCP servers, whose tools only an agent knows.
+    """
+
+    modules: tuple[str, ...] = ()
+    names: tuple[str, ...] = ()
+    mcp: str | None = None
+
+    def check(self, wanted: Sequence[str] | None) -> None:
+        """Refuse what is not among them.
+
+        :raises OptionsError: a request names another.
+        """
+        unknown = [name for name in wanted or () if name not in self.names]
+        if unknown and self.mcp is None:
+            there = f"there are: {', '.join(self.names)}" if self.names else "there are none"
+            raise OptionsError([("tools", f"there is no tool {', '.join(unknown)}; {there}")])
+
+
 class Supervisor:
     """Starts, lists and stops agents; see `open_supervisor`."""
 
-    def __init__(self, settings: Settings, nursery: trio.Nursery) -> None:
-        self._settings = settings
+    def __init__(self, settings: Settings, nursery: trio.Nursery, tools: Tools) -> None:
+        self._settings, self._tools = settings, tools
         self._nursery = nursery
         self._agents: dict[str, _Agent] = {}
         self._closed = False
@@ -98,13 +122,15 @@ class Supervisor:
         Cancelled, the agent is stopped again.
 
         :returns: once the agent is in its channel.
-        :raises ConfigError: it is to be in an Agora channel, and no project is set up.
+        :raises ConfigError: it is to be in an Agora channel, and no project is set up; or it is to
+            have a tool that the operator has not.
         :raises AlreadyRunning: the channel has one.
         :raises JoinTimeout: it was not in the channel in time.
         :raises StartFailed: it ended before.
         """
         name = options.channel_name
         self._settings.way_in(options.rtc)
+        self._tools.check(options.tools)
         self._check_open()
         while (former := self._agents.get(name)) is not None:
             if former.info.state != "stopping":
@@ -174,10 +200,13 @@ class Supervisor:
         :returns: why it ended, which is a fault only for one that had not joined yet.
         """
         why = ""
-        async with open_agent_process(self._settings, options) as process:
+        told = {"tools": list(self._tools.modules), "mcp": self._tools.mcp}
+        async with open_agent_process(self._settings, options, **told) as process:
             agent.info = evolve(agent.info, pid=process.pid)
             with trio.move_on_after(JOIN_S) as joining:
                 async for state in process.states():
+                    if "event" in state:
+                        continue  # it is in the agent's log
                     if state.get("state") == "running":
                         agent.has_joined(state)
                         joining.deadline = math.inf
@@ -195,13 +224,14 @@ class Supervisor:
 
 
 @asynccontextmanager
-async def open_supervisor(settings: Settings) -> AsyncIterator[Supervisor]:
+async def open_supervisor(settings: Settings, tools: Tools = Tools()) -> AsyncIterator[Supervisor]:
     """A supervisor that owns all the processes it starts: they are gone when the context exits.
 
     :param settings: what every agent is given.
+    :param tools: what an agent may be given of.
     """
     async with trio.open_nursery() as nursery:
-        supervisor = Supervisor(settings, nursery)
+        supervisor = Supervisor(settings, nursery, tools)
         try:
             yield supervisor
         finally:

@@ -7,7 +7,7 @@ from quart import Blueprint, Response, request
 
 from agent.config import EMBEDDED_MODEL, Settings
 from agent.errors import AgentError, ConfigError
-from agent.options import AgentOptions
+from agent.options import AgentOptions, OptionsError
 from agent.supervisor.supervisor import AgentInfo, AlreadyRunning, JoinTimeout, NotRunning
 from server.answers import answer, bad_request, failure
 from server.auth import Keys
@@ -67,6 +67,8 @@ async def _start(agents: Agents, options: AgentOptions) -> Response:
     except AlreadyRunning:
         text = f"Agent already running for channel: {options.channel_name}"
         return failure(400, "agent_already_running", text)
+    except OptionsError as error:
+        return bad_request(error.faults)
     except ConfigError as error:
         # An option that is well formed but does not go with how this server is set up.
         return bad_request([("", str(error))])

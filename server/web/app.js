@@ -68,6 +68,7 @@ function handlersFor(getCall) {
     }),
     onnotice: whileCurrent(notify),
     onevent: whileCurrent((event) => showTurn(transcript.apply(event, performance.now()))),
+    ontool: whileCurrent((name, error) => showTurn(transcript.used(name, error, performance.now()))),
     onended: whileCurrent(leave),
   };
 }

@@ -4,6 +4,7 @@ import { request } from "./api.js";
 import { CallAudio, soundAllowed } from "./audio.js";
 import { Channel } from "./channel.js";
 import { Assembler, split } from "./chunks.js";
+import { isToolCall, run } from "./tools.js";
 
 const NO_SOUND = "A microphone and sound need https or localhost. You can type to the agent and read its answers.";
 const NO_MICROPHONE = {
@@ -14,7 +15,10 @@ const NO_MICROPHONE = {
 const START_SECONDS = 60; // the server has limits of its own and words for them; this is for a dead one
 
 export class Call {
-  /** `page` has onlevel("mic" or "agent", rms), onnotice(text), onevent(json) and onended(text, failed). */
+  /**
+   * `page` has onlevel("mic" or "agent", rms), onnotice(text), onevent(json), ontool(name, error or undefined)
+   * and onended(text, failed).
+   */
   constructor(name, page) {
     this.name = name;
     this.page = page;
@@ -110,7 +114,15 @@ export class Call {
 
   data(text) {
     const message = this.packets.push(text, performance.now());
-    if (message) this.page.onevent(message);
+    if (isToolCall(message, this.channel.uid)) this.useTool(message);
+    else if (message) this.page.onevent(message);
+  }
+
+  async useTool(call) {
+    const { result, error } = await run(call);
+    if (this.closed) return;
+    this.page.ontool(call.name, error);
+    this.send({ tool_call_id: call.tool_call_id, result });
   }
 
   level(uid, level) {
@@ -126,7 +138,11 @@ export class Call {
   }
 
   say(text) {
-    for (const packet of split({ type: "text", text })) this.channel.sendData(packet);
+    this.send({ type: "text", text });
+  }
+
+  send(message) {
+    for (const packet of split(message)) this.channel.sendData(packet);
   }
 
   mute(muted) {

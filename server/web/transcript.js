@@ -15,7 +15,7 @@ const EVENTS = {
 export class Transcript {
   constructor() {
     this.turns = [];
-    this.typed = 0;
+    this.made = 0; // turns that no event told of
   }
 
   /** Apply an event that came at `now` (ms); returns the turn that it changed, or null. */
@@ -32,8 +32,18 @@ export class Transcript {
 
   /** Add what the user typed: the page knows it first, and nobody sends it back. */
   say(text, now) {
-    const turn = { key: `typed-${++this.typed}`, itemId: `typed-${this.typed}`, role: "user", began: now };
-    this.insert(this.turns.length, Object.assign(turn, { text, final: true, cut: false }));
+    return this.make("user", text, now);
+  }
+
+  /** Add that the agent used a tool of the page, or tried to: then `error` says what became of it. */
+  used(name, error, now) {
+    return this.make("tool", error ? `the agent tried ${name}: ${error}` : `the agent used ${name}`, now);
+  }
+
+  make(role, text, now) {
+    const key = `made-${++this.made}`;
+    const turn = { key, itemId: key, role, text, final: true, cut: false, began: now };
+    this.insert(this.turns.length, turn);
     return turn;
   }
 
@@ -47,7 +57,7 @@ export class Transcript {
   }
 
   beforeAnswer(now) {
-    const isAnswer = ({ role, cut, began }) => role === "agent" && !cut && now - began <= LATE_MS;
+    const isAnswer = ({ role, cut, began }) => role !== "user" && !cut && now - began <= LATE_MS;
     const before = this.turns.findLastIndex((turn) => !isAnswer(turn));
     return this.turns[before]?.role === "user" ? this.turns.length : before + 1;
   }

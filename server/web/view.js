@@ -1,6 +1,6 @@
 // The transcript on the page: one list item for each turn, and a view that follows the newest.
 
-const WHO = { user: "You", agent: "Agent" };
+const WHO = { user: "You", agent: "Agent", tool: "" };
 const NEAR = 48; // pixels from the end that still count as being at the end
 
 export class TranscriptView {

@@ -67,16 +67,19 @@ def clean_environment() -> dict[str, str]:
 
 
 @asynccontextmanager
-async def running_server(exit_status: int = 0, **environ: str) -> AsyncIterator[ServerProcess]:
+async def running_server(
+    *arguments: str, exit_status: int = 0, **environ: str
+) -> AsyncIterator[ServerProcess]:
     """A server on a free port, without a key; it is gone when the context exits.
 
+    :param arguments: more of its command line.
     :param exit_status: with which it is to end.
     """
     async with trio.open_nursery() as nursery:
         process = await nursery.start(
             partial(
                 trio.run_process,
-                [sys.executable, "-m", "server", "--port", "0"],
+                [sys.executable, "-m", "server", "--port", "0", *arguments],
                 stdout=subprocess.PIPE,
                 stderr=subprocess.STDOUT,
                 env=clean_environment() | {"LOG_FORMAT": "plain"} | environ,

@@ -207,7 +207,7 @@ async def test_a_server_s_agents_meet_people_in_agora(tmp_path: Path) -> None:
         "report": str(report),
     }
     agora = {"AGORA_APP_ID": APP_ID, "AGORA_APP_CERT": CERTIFICATE, "LOG_LEVEL": "debug"}
-    async with running_server(0, **(environment(plan) | agora)) as server:
+    async with running_server(exit_status=0, **(environment(plan) | agora)) as server:
         status, answer = await server.post("/start_agent", {"channel_name": "demo", "uid": 1})
         assert (status, answer["embedded"]) == (200, True)
         status, token = await server.post("/agora_token", {"channel_name": "demo", "uid": 7})

@@ -201,10 +201,13 @@ class Wire:
         return [receipt["samples"] for at, receipt in self.receipts.items() if at in stretch]
 
 
-@pytest.fixture
-def server_url() -> Iterator[str]:
-    """A server on a free port."""
-    command = [sys.executable, "-m", "server", "--port", "0"]
+@contextmanager
+def a_server(*arguments: str) -> Iterator[str]:
+    """The URL of a server on a free port.
+
+    :param arguments: more of its command line.
+    """
+    command = [sys.executable, "-m", "server", "--port", "0", *arguments]
     environ = clean_environment() | {"LOG_FORMAT": "plain"}
     with subprocess.Popen(
         command, cwd=ROOT, env=environ, stderr=subprocess.PIPE, text=True
@@ -222,6 +225,12 @@ def server_url() -> Iterator[str]:
 
 
 @pytest.fixture
+def server_url() -> Iterator[str]:
+    with a_server() as url:
+        yield url
+
+
+@pytest.fixture
 def microphone(tmp_path: Path) -> Path:
     """A person who asks, waits, and speaks over the answer; then is quiet for long."""
     path = tmp_path / "microphone.wav"
@@ -235,14 +244,15 @@ def microphone(tmp_path: Path) -> Path:
 
 
 @contextmanager
-def a_page(url: str, *arguments: str) -> Iterator[Page]:
+def a_page(url: str, *arguments: str, **options: Any) -> Iterator[Page]:
+    """The page, in a browser with these arguments and a window with these options."""
     chromium = shutil.which("chromium")
     assert chromium, "this test needs Debian's chromium: apt-get install chromium"
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(
             executable_path=chromium, args=[*BROWSER_ARGUMENTS, *arguments]
         )
-        page = browser.new_page()
+        page = browser.new_page(**options)
         page.set_default_timeout(30_000)
         complaints: list[str] = []
         page.on("console", lambda message: _note(complaints, message.type, message.text))

@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from typing import Any
 
 import trio
 from attrs import define, field
@@ -13,6 +14,7 @@ from agent.session import Call, Outcome
 from agent.streams.model import open_model
 from agent.streams.recorder import Tap
 from agent.streams.session_config import session_of
+from agent.tools.context import ToolContext
 from tests.fakes.channel import MemoryChannel
 from tests.fakes.model import ScriptedModel, memory_websocket
 
@@ -21,11 +23,15 @@ OPTIONS = AgentOptions(channel_name="demo")
 
 @define
 class Running:
-    """A call under way, both its ends in the test's hands."""
+    """A call under way, both its ends in the test's hands.
+
+    :ivar reports: what tools had for the operator.
+    """
 
     model: ScriptedModel
     channel: MemoryChannel
     call: Call
+    reports: list[dict[str, Any]]
     outcome: Outcome | None = None
     error: BaseException | None = None
     over: trio.Event = field(factory=trio.Event)
@@ -38,10 +44,12 @@ async def a_call(
     person: bool = True,
     channel: MemoryChannel | None = None,
     patience_s: float = 3600,
+    tools: ToolContext | None = None,
 ) -> AsyncIterator[Running]:
     """A call in which the person is already there, unless it is said otherwise.
 
     :param patience_s: the test has failed when it takes longer on its clock.
+    :param tools: what the model may call, of which this one needs not to be told.
     """
     model, channel = ScriptedModel(), channel or MemoryChannel()
     socket = memory_websocket(model.serve)
@@ -49,8 +57,17 @@ async def a_call(
         open_model(socket, session_of(options)) as connection,
         trio.open_nursery() as nursery,
     ):
-        call = Call(options, connection, channel, tap=Tap(), chat_prefix="t")
-        running = Running(model, channel, call)
+        reports: list[dict[str, Any]] = []
+        call = Call(
+            options,
+            connection,
+            channel,
+            tap=Tap(),
+            chat_prefix="t",
+            tools=tools,
+            report=reports.append,
+        )
+        running = Running(model, channel, call, reports)
         nursery.start_soon(_run, running)
         if person:
             channel.join()

@@ -32,6 +32,7 @@ from agent.streams.chunks import to_chunks
 from agent.streams.model import open_model
 from agent.streams.recorder import Tap
 from agent.streams.session_config import session_of
+from agent.tools.context import ToolContext
 from tests.embedded.driving import LOUD, LoudIsSpeech
 from tests.fakes.call import OPTIONS
 from tests.fakes.channel import PERSON, MemoryChannel
@@ -403,6 +404,7 @@ async def an_embedded_call(
     thinks: dict[int, float] | None = None,
     understand: Understanding = understand_nothing,
     errors: Sequence[str] = (),
+    tools: ToolContext | None = None,
 ) -> AsyncIterator[EmbeddedCall]:
     """A call in which the person is already there.
 
@@ -414,6 +416,7 @@ async def an_embedded_call(
     :param thinks: as for `NumberedVoice`.
     :param understand: what the person is taken to say.
     :param errors: the codes of the errors that the test provokes, in order.
+    :param tools: what the agent has.
     """
     wire, voice = Wire(), NumberedVoice(thinks)
     channel = ListeningChannel(wire)
@@ -431,7 +434,7 @@ async def an_embedded_call(
         open_model(memory_websocket(serve, path), session or session_of(options)) as model,
         trio.open_nursery() as nursery,
     ):
-        call = Call(options, model, channel, tap=Tap(), chat_prefix="t")
+        call = Call(options, model, channel, tap=Tap(), chat_prefix="t", tools=tools)
         nursery.start_soon(call.run)
         channel.join()
         await wait_all_tasks_blocked()

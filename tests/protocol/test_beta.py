@@ -530,7 +530,7 @@ def canonical(value: Any) -> Any:
     return plain
 
 
-@settings(max_examples=200)
+@settings(max_examples=max(60, settings().max_examples))
 @given(instances(OfficialClientEvent))
 def test_clients_events_come_back_as_they_went(event: Json) -> None:
     as_beta = checked(beta.client_event_to_beta, event)
@@ -539,7 +539,7 @@ def test_clients_events_come_back_as_they_went(event: Json) -> None:
     TypeAdapter(OfficialClientEvent).validate_python(back)
 
 
-@settings(max_examples=300)
+@settings(max_examples=max(100, settings().max_examples))
 @given(instances(OfficialServerEvent))
 def test_servers_events_come_back_as_they_went(event: Json) -> None:
     told = checked(beta.server_event_to_beta, event)
@@ -569,7 +569,7 @@ ODD_EVENTS = st.fixed_dictionaries(
 )
 
 
-@settings(max_examples=300)
+@settings(max_examples=max(100, settings().max_examples))
 @given(ODD_EVENTS)
 def test_nothing_raises_and_nothing_is_changed_in_place(event: Json) -> None:
     checked(beta.client_event_to_beta, event)

@@ -1,0 +1,219 @@
+"""The functions that the model calls: each call is run once at most and gets one output.
+
+The rules:
+
+- A call is told of up to three times: when its arguments are complete, when its item is, and when
+  its response is. The first that has all of it counts, and no other.
+- A call of a response that has been interrupted by then is not run; its output says so. One that
+  was begun before is told of the interruption, and goes by its own policy. What had its output by
+  then asks for no answer of its own: whoever interrupts is answered.
+- Outputs are sent as they come, in the midst of the response too. The model is asked to go on once
+  for all the calls of one response: when that has ended and the last of its calls has its output,
+  unless none of them wants an answer.
+- A response beside the conversation has no place for an output: its calls are not run.
+- Calls that the model's own server runs count as calls of their response, for when the model is
+  asked to go on; see server_tools.
+"""
+
+from collections.abc import Callable, Iterator
+from typing import Final
+
+import orjson
+from attrs import define, field
+
+from agent.protocol.actions import Action, CallTool, InterruptCalls, Send, Warn
+from agent.protocol.client_events import ConversationItemCreateEvent
+from agent.protocol.items import (
+    ConversationItem,
+    RealtimeConversationItemFunctionCall,
+    RealtimeConversationItemFunctionCallOutput,
+)
+from agent.protocol.responses import keep_newest
+from agent.protocol.tracking import Response
+
+MAX_CALLS: Final = 256
+"""Calls that are remembered; those without an output are never forgotten. As many responses are
+waited for whose end does not come."""
+MAX_RUNNING: Final = 64
+"""Calls without an output. More at a time come from a model that has lost its mind."""
+NOT_RUN: Final = "not run: the person interrupted"
+TOO_MANY: Final = "not run: too many calls at a time"
+
+
+@define
+class Call:
+    """One call.
+
+    :ivar arguments: JSON text, as the model wrote it.
+    :ivar output: JSON text; None: there is none yet.
+    """
+
+    id: str
+    response_id: str
+    name: str
+    arguments: str
+    output: str | None = None
+
+
+@define
+class _Group:
+    """The calls of one response.
+
+    :ivar open: those without an output.
+    :ivar wants_answer: one of them wants the model to go on.
+    :ivar ended: no more calls come.
+    :ivar is_cut: the person has interrupted it.
+    """
+
+    open: set[str] = field(factory=set)
+    wants_answer: bool = False
+    ended: bool = False
+    is_cut: bool = False
+
+
+@define
+class Calls:
+    """The calls of one conversation.
+
+    :param new_id: makes ids for the events that are sent.
+    """
+
+    new_id: Callable[[], str]
+    _calls: dict[str, Call] = field(factory=dict)
+    _groups: dict[str, _Group] = field(factory=dict)
+    _put_off: dict[str, tuple[Response, str, str]] = field(factory=dict)
+
+    def __iter__(self) -> Iterator[Call]:
+        return iter(list(self._calls.values()))
+
+    @property
+    def running(self) -> list[Call]:
+        """Those without an output."""
+        return [call for call in self if call.output is None]
+
+    def item_done(self, response: Response, item: ConversationItem) -> list[Action]:
+        """An item of a response is complete."""
+        if not isinstance(item, RealtimeConversationItemFunctionCall):
+            return []
+        if item.status and item.status != "completed":
+            self._put_off.pop(item.call_id or "", None)
+            return []  # cut short in the midst of its arguments: the server does not keep it
+        return self.called(response, item.call_id or "", item.name or "", item.arguments or "")
+
+    def called(self, response: Response, call_id: str, name: str, arguments: str) -> list[Action]:
+        """A call is complete, as far as this event tells; what is missing another may bring."""
+        if not call_id or not name or call_id in self._calls:
+            return []
+        if response.beside:
+            return [Warn(f"{name} was called beside the conversation: not run")]
+        if self._is_full():
+            return [Warn(f"too many calls are told of in one response: {name} is passed over")]
+        too_many = len(self.running) >= MAX_RUNNING
+        self._remember(Call(call_id, response.id, name, arguments))
+        self._group(response).open.add(call_id)
+        # The end of a cancelled response may come before the news of what it was cancelled for.
+        if response.interrupted or response.was_cancelled:
+            return self.finished(call_id, failure(NOT_RUN), wants_answer=False)
+        if too_many:
+            return self.finished(call_id, failure(TOO_MANY), wants_answer=True)
+        return [CallTool(call_id, response.id, name, arguments)]
+
+    def put_off(self, response: Response, call_id: str, name: str, arguments: str) -> None:
+        """The arguments of a call in an interrupted response have ended: are they all there?
+
+        Its item tells, or the end of the response.
+        """
+        self._put_off[call_id] = response, name, arguments
+        keep_newest(self._put_off, MAX_RUNNING)
+
+    def settle(self, response: Response) -> list[Action]:
+        """A response has ended: calls that were put off and not said to be cut short were whole."""
+        due = {key: it for key, it in self._put_off.items() if it[0] is response}
+        for call_id in due:
+            del self._put_off[call_id]
+        return [a for key, it in due.items() for a in self.called(response, key, it[1], it[2])]
+
+    def others_begin(self, response: Response, item_id: str) -> None:
+        """The model's server begins a call of its own, in this response."""
+        self._group(response).open.add(item_id)
+
+    def others_end(self, item_id: str) -> bool:
+        """Such a call has ended; whether it is of a response that is waited for."""
+        for group in self._groups.values():
+            if item_id in group.open:
+                group.open.discard(item_id)
+                group.wants_answer |= not group.is_cut
+                return True
+        return False
+
+    def wants_answer(self, response: Response) -> None:
+        """The model is to go on when this response has ended."""
+        self._group(response).wants_answer = True
+
+    def finished(self, call_id: str, output: str, *, wants_answer: bool) -> list[Action]:
+        """A call has come to its end. Of one that has its output already this is no news."""
+        call = self._calls.get(call_id)
+        if call is None or call.output is not None:
+            return []
+        call.output = output
+        group = self._groups[call.response_id]
+        group.open.discard(call_id)
+        group.wants_answer |= wants_answer
+        item = RealtimeConversationItemFunctionCallOutput(call_id=call_id, output=output)
+        return [Send(ConversationItemCreateEvent(item=item, event_id=self.new_id()))]
+
+    def interrupted(self, response: Response) -> list[Action]:
+        """The person speaks over this response."""
+        if response.id in self._groups:
+            group = self._groups[response.id]
+            group.wants_answer, group.is_cut = False, True
+        running = [call.id for call in self.running if call.response_id == response.id]
+        return [InterruptCalls(frozenset(running))] if running else []
+
+    def all_interrupted(self, spared: frozenset[str]) -> list[Action]:
+        """The person speaks over the agent, who is heard.
+
+        :param spared: responses that go on all the same.
+        """
+        running = [call.id for call in self.running if call.response_id not in spared]
+        return [InterruptCalls(frozenset(running))] if running else []
+
+    def response_ended(self, response: Response) -> None:
+        """No more calls of it come."""
+        if response.id in self._groups:
+            self._groups[response.id].ended = True
+
+    def take_due(self) -> bool:
+        """Whether the model is to be asked to go on, which is true once for each response."""
+        over = {name: it for name, it in self._groups.items() if it.ended and not it.open}
+        for name in over:
+            del self._groups[name]
+        return any(group.wants_answer for group in over.values())
+
+    def _group(self, response: Response) -> _Group:
+        known = self._groups.get(response.id)
+        if known is None:
+            known = _Group(ended=response.finished, is_cut=response.interrupted)
+            self._groups[response.id] = known
+            idle = [name for name, group in self._groups.items() if not group.open]
+            for name in idle[: max(0, len(self._groups) - MAX_CALLS)]:
+                if name != response.id:
+                    del self._groups[name]
+        return known
+
+    def _is_full(self) -> bool:
+        """Whether none of the calls can be forgotten: their response may tell of them again."""
+        return len(self._calls) >= MAX_CALLS and not self._past()
+
+    def _past(self) -> list[str]:
+        return [c.id for c in self if c.output is not None and c.response_id not in self._groups]
+
+    def _remember(self, call: Call) -> None:
+        self._calls[call.id] = call
+        for call_id in self._past()[: max(0, len(self._calls) - MAX_CALLS)]:
+            del self._calls[call_id]
+
+
+def failure(words: str) -> str:
+    """The output of a call that came to nothing, for the model to read."""
+    return orjson.dumps({"error": words}).decode()

@@ -1,0 +1,120 @@
+"""MCP servers that the model's own server calls: approvals once, and going on after a call."""
+
+from typing import Any
+
+import orjson
+import pytest
+
+from agent.protocol import decode_server_event
+from agent.protocol.actions import Action, Cause, Note, Send, StopPlayout, Warn
+from agent.protocol.conversation import Conversation
+from agent.protocol.server_tools import NOT_ALLOWED, NOT_WANTED
+
+REQUEST: dict[str, Any] = {
+    "type": "mcp_approval_request",
+    "id": "mcpr_1",
+    "server_label": "files",
+    "name": "delete",
+    "arguments": "{}",
+}
+
+
+def conversation(*allowed: tuple[str, str]) -> Conversation:
+    made = Conversation()
+    made.server_tools.approves = lambda server, tool: (server, tool) in allowed
+    return made
+
+
+def receive(to: Conversation, **event: Any) -> list[Action]:
+    return to.receive(decode_server_event(orjson.dumps(event)))
+
+
+def sent(actions: list[Action], type_: str) -> list[Any]:
+    return [a.event for a in actions if isinstance(a, Send) and a.event.type == type_]
+
+
+def begin(to: Conversation, name: str = "resp_1") -> None:
+    receive(to, type="response.created", response={"id": name, "status": "in_progress"})
+
+
+def end(to: Conversation, name: str = "resp_1") -> list[Action]:
+    return receive(to, type="response.done", response={"id": name, "status": "completed"})
+
+
+@pytest.mark.parametrize("allowed", [True, False])
+def test_an_approval_is_answered_once_by_the_policy(allowed: bool) -> None:
+    talk = conversation(*[("files", "delete")] if allowed else [("files", "list")])
+    begin(talk)
+    actions = ask(talk)
+    [create] = sent(actions, "conversation.item.create")
+    assert create.item.type == "mcp_approval_response"
+    assert create.item.approval_request_id == "mcpr_1"
+    assert create.item.approve is allowed
+    assert (create.item.reason or "") == ("" if allowed else NOT_ALLOWED)
+    assert any(isinstance(action, Note) for action in actions)
+    again = ask(talk)
+    assert sent(again, "conversation.item.create") == []
+    # Where it is refused nothing else would have the model go on.
+    assert len(sent(end(talk), "response.create")) == (not allowed)
+
+
+def ask(talk: Conversation, item: dict[str, Any] = REQUEST) -> list[Action]:
+    return receive(
+        talk, type="response.output_item.done", response_id="resp_1", output_index=0, item=item
+    )
+
+
+def test_what_the_person_has_interrupted_is_not_approved() -> None:
+    talk = conversation(("files", "delete"))
+    begin(talk)
+    for action in talk.interrupt(Cause.TEXT):
+        assert isinstance(action, StopPlayout)
+        talk.playout_stopped(action, [])
+    actions = ask(talk)
+    [create] = sent(actions, "conversation.item.create")
+    assert (create.item.approve, create.item.reason) == (False, NOT_WANTED)
+    assert sent(end(talk), "response.create") == []
+
+
+def test_without_a_policy_nothing_is_approved() -> None:
+    actions = ask(Conversation())
+    [create] = sent(actions, "conversation.item.create")
+    assert create.item.approve is False
+
+
+@pytest.mark.parametrize("how", ["completed", "failed"])
+def test_the_model_goes_on_once_after_a_call_when_its_response_is_over(how: str) -> None:
+    talk = conversation()
+    begin(talk)
+    for name in ("mcp_1", "mcp_2"):
+        added = {"type": "mcp_call", "id": name, "server_label": "s", "name": "f", "arguments": ""}
+        place = {"response_id": "resp_1", "output_index": 0}
+        receive(talk, type="response.output_item.added", **place, item=added)
+    ended = {"type": f"response.mcp_call.{how}", "output_index": 0}
+    actions = receive(talk, **ended, item_id="mcp_1")
+    actions += receive(talk, **ended, item_id="mcp_1")
+    actions += end(talk)
+    assert sent(actions, "response.create") == []
+    # The last of them ends after its response.
+    assert len(sent(receive(talk, **ended, item_id="mcp_2"), "response.create")) == 1
+
+
+def test_after_an_approval_the_call_is_in_no_response() -> None:
+    talk = conversation()
+    begin(talk)
+    end(talk)
+    actions = receive(talk, type="response.mcp_call.completed", output_index=0, item_id="mcp_1")
+    assert len(sent(actions, "response.create")) == 1
+
+
+def test_a_list_that_fails_is_told() -> None:
+    actions = receive(conversation(), type="mcp_list_tools.failed", item_id="mcpl_1")
+    assert any(isinstance(action, Warn) for action in actions)
+
+
+def test_what_is_remembered_is_bounded() -> None:
+    talk = conversation()
+    for number in range(1000):
+        ask(talk, REQUEST | {"id": f"mcpr_{number}"})
+        receive(talk, type="response.mcp_call.failed", output_index=0, item_id=f"mcp_{number}")
+    assert len(talk.server_tools._answered) == len(talk.server_tools._ended) == 256
