@@ -48,7 +48,6 @@ INVALID_APP_ID: Final = 101
 """ERR_INVALID_APP_ID of the SDK's ERROR_CODE_TYPE."""
 
 _in_use = threading.Lock()
-_log = logging.getLogger(__name__)
 
 
 @frozen(kw_only=True)

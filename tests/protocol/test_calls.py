@@ -543,3 +543,27 @@ def test_a_call_without_an_output_is_never_forgotten() -> None:
     assert [call.id for call in conversation.calls.running] == ["first"]
     conversation.receive(ended("r"))
     assert finish(conversation, "first") == [ITEM, CREATE]
+
+
+def test_however_many_calls_a_response_has_none_is_run_or_told_of_twice() -> None:
+    conversation = Conversation()
+    conversation.receive(begun("r"))
+    outputs: list[str] = []
+    for _ in range(2):  # each is told of again
+        for number in range(2 * MAX_CALLS):
+            for action in conversation.receive(item_done("r", f"c{number}")):
+                if isinstance(action, CallTool):
+                    done = conversation.tool_finished(action.call_id, "1", wants_answer=True)
+                    outputs += [told_of(a.event) for a in done if isinstance(a, Send)]
+    assert len(outputs) == len(set(outputs)) == MAX_CALLS
+
+
+def told_of(output: Any) -> str:
+    """The call that an output is of."""
+    return str(output.item.call_id)
+
+
+def test_half_a_character_can_be_said() -> None:
+    [create] = [a for a in Conversation().say("bad \ud800 word") if isinstance(a, Send)]
+    event: Any = create.event
+    assert "bad ? word" in event.response.instructions

@@ -691,3 +691,17 @@ async def test_half_a_message_waits_for_five_seconds_of_the_calls_clock(
         call.channel.tell.send_nowait(DataReceived(PERSON, second))
         await trio.sleep(1)
         assert len(call.model.of_type("conversation.item.create")) == (pause_s < 5)
+
+
+async def test_what_has_not_been_sent_can_be_taken_back(
+    autojump_clock: MockClock, nursery: trio.Nursery
+) -> None:
+    line = Line()
+    chat = Chat(line.send, "p", pace=Pace(*NEW))
+    chat.put({"type": "client_tool_call", "tool_call_id": "c1"})
+    chat.put({"type": "client_tool_call", "tool_call_id": "c2"})
+    assert chat.withdraw("tool_call_id", "c1")
+    nursery.start_soon(chat.run)
+    await trio.sleep(1)
+    assert not chat.withdraw("tool_call_id", "c2")
+    assert [message["tool_call_id"] for message in read(p.chunk for p in line.packets)] == ["c2"]

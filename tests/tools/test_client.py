@@ -273,3 +273,15 @@ async def test_answers_that_nobody_asked_for_are_no_typed_text(
         await wait_all_tasks_blocked()
         assert [event["type"] for event in call.model.got] == ["session.update"]
     assert "a client's answer is for no call of ours: dropped" in caplog.messages
+
+
+@pytest.mark.parametrize("is_sent", [True, False])
+async def test_a_call_that_is_not_wanted_any_more_is_taken_back(
+    is_sent: bool, autojump_clock: MockClock
+) -> None:
+    messages: list[dict[str, Any]] = []
+    calls = ClientCalls(messages.append, lambda _: not is_sent)
+    outcome = await calls.call("c", SHOW, {}, RunContext(uid=PERSON))
+    assert orjson.loads(outcome.json_encoded_output) == SILENT
+    cancel = {"type": "client_tool_cancel", "tool_call_id": "c"}
+    assert messages[1:] == ([cancel] if is_sent else [])

@@ -465,3 +465,48 @@ async def test_what_the_log_says_of_a_call(
         await running.report("odd")
     assert "calling add" in caplog.messages
     assert all(message.isprintable() for message in caplog.messages)
+
+
+async def test_tools_that_never_end_keep_no_others_from_running(autojump_clock: MockClock) -> None:
+    @tool(timeout_s=5)
+    async def stuck() -> None:
+        with trio.CancelScope(shield=True):
+            await never.wait()
+
+    @tool
+    async def quick() -> str:
+        return "done"
+
+    never = trio.Event()
+    async with a_runner(stuck, quick) as running:
+        for number in range(2 * PARALLEL):
+            running.call("stuck", f"stuck_{number}")
+        running.call("quick", "late")
+        for number in range(2 * PARALLEL):
+            assert "timed out" in (await running.report(f"stuck_{number}")).output["error"]
+        running.call("quick", "later")
+        assert (await running.report("later")).output == "done"
+        assert "late" in running.reports
+        never.set()
+
+
+async def test_what_goes_on_silently_neither_speaks_nor_ends_the_call(
+    autojump_clock: MockClock,
+) -> None:
+    did: list[str] = []
+
+    @tool(on_interruption="finish")
+    async def talks(context: RunContext) -> str:
+        context.say("before")
+        await trio.sleep(1)
+        context.say("after")
+        context.end_call("after")
+        return "done"
+
+    given = RunContext(uid=7, say=did.append, end_call=did.append)
+    async with a_runner(talks, context=given) as running:
+        running.call("talks")
+        await trio.sleep(0.5)
+        running.interrupt()
+        report = await running.report()
+        assert (report.output, report.wants_answer, did) == ("done", False, ["before"])
