@@ -185,6 +185,7 @@ class Response:
     """A response as its server knows it.
 
     :ivar own: the server has begun it by itself.
+    :ivar is_unwanted: the agent has cancelled it.
     :ivar told_at: when the agent was told that it has begun.
     :ivar items: as its end tells of them.
     """
@@ -201,6 +202,7 @@ class Response:
     scope: trio.CancelScope = field(factory=trio.CancelScope)
     done_at: float = float("inf")
     counted: bool = False
+    is_unwanted: bool = False
     answered: bool = False
 
     @property
@@ -211,7 +213,8 @@ class Response:
 class Server:
     """Stands in for the connection to the model.
 
-    :ivar credits: the answers that there is a reason to ask for.
+    :ivar reasons: what there is a reason to ask for an answer to, and the response that began with
+        it in view.
     :ivar heard_until: when the last sample of what was sent has been heard, at the latest.
     :ivar disturbed: when the person or the program interfered, and `heard_until` by then.
     :ivar late: calls of which the agent is told when it knows that the person has spoken over them.
@@ -222,7 +225,8 @@ class Server:
         self.active: Response | None = None
         self.responses: list[Response] = []
         self.calls: dict[str, Called] = {}
-        self.credits = self.refused = self.own = 0
+        self.reasons: list[list[Response]] = []
+        self.refused = self.own = 0
         self.heard_until = 0.0
         self.disturbed: list[tuple[float, float]] = []
         self.delay_s = script.delay_s
@@ -246,6 +250,8 @@ class Server:
             return
         if event.type == CREATE:
             self._check_create(event.event_id)
+        if event.type == "response.cancel":
+            self._response(event.response_id).is_unwanted = True
         self._up_in.send_nowait((trio.current_time(), orjson.loads(encode(event))))
         await trio.lowlevel.checkpoint()
 
@@ -312,8 +318,9 @@ class Server:
                     self._refuse(event, "response_cancel_not_active")
 
     def _take_item(self, item: Json) -> None:
+        self.emit("conversation.item.added", item=item)
         if item["type"] == "message":
-            self.credits += 1
+            self.reasons.append([])
             return
         assert item["type"] == "function_call_output"
         assert item["call_id"] in self.calls, "an output for a call that never was"
@@ -340,17 +347,21 @@ class Server:
         return at + 2 * self.delay_s + 0.001 >= response.began_at
 
     def _take_create(self, event: Json, sent_at: float) -> None:
-        assert self.credits, "an answer is asked for without a reason, or too early"
+        self._check_reason(sent_at)
         if self.active is not None:
             self.refused += 1
             assert self.refused <= self.own, "a response is asked for while one is active"
             assert self.active.told_at >= sent_at, "the agent knew that one is active"
             self._refuse(event, ACTIVE)
             return
-        self.credits -= 1
-        for response in self.responses:
-            response.answered |= response.counted
         self._begin(own=False)
+
+    def _check_reason(self, sent_at: float) -> None:
+        """Nothing is answered twice that the agent could know to have been in view."""
+        assert any(
+            all(it.is_unwanted or sent_at <= it.told_at for it in in_view)
+            for in_view in self.reasons
+        ), "an answer is asked for without a reason, too early, or twice"
 
     def _refuse(self, event: Json, code: str) -> None:
         error = {"type": "invalid_request_error", "code": code, "message": "no"}
@@ -360,7 +371,8 @@ class Server:
         """Where all of a response's calls have their outputs, it may be answered, once."""
         if response.done and not response.counted and all(call.outputs for call in response.calls):
             response.counted = True
-            self.credits += any(call.may_want_answer for call in response.calls)
+            if any(call.may_want_answer for call in response.calls):
+                self.reasons.append([])
 
     # -- responses -------------------------------------------------------------------------
 
@@ -373,6 +385,10 @@ class Server:
     def _begin(self, *, own: bool) -> None:
         plan = self._plans.popleft() if self._plans else Plan()
         response = Response(f"resp_{next(self._names)}", plan, own, trio.current_time())
+        for former in self.responses:
+            former.answered |= former.counted
+        for in_view in self.reasons:
+            in_view.append(response)
         self.active = response
         self.responses.append(response)
         about = {"id": response.id, "status": "in_progress", "conversation_id": "conv"}

@@ -10,7 +10,10 @@ The rules:
 - Outputs are sent as they come, in the midst of the response too. The model is asked to go on once
   for all the calls of one response: when that has ended and the last of its calls has its output,
   unless none of them wants an answer.
+- A call that the server cuts short (max_output_tokens, content_filter) is not run; its output says
+  so, and the model may try again, once: it could be cut short without end.
 - A response beside the conversation has no place for an output: its calls are not run.
+- A response that begins with the outputs in view is the answer to them; see sequencer.
 - Calls that the model's own server runs count as calls of their response, for when the model is
   asked to go on; see server_tools.
 """
@@ -36,6 +39,7 @@ MAX_CALLS: Final = 256
 waited for whose end does not come."""
 MAX_RUNNING: Final = 64
 """Calls without an output. More at a time come from a model that has lost its mind."""
+CUT_SHORT: Final = "not run: the call was cut short by the limit of output; ask for less at a time"
 NOT_RUN: Final = "not run: the person interrupted"
 TOO_MANY: Final = "not run: too many calls at a time"
 
@@ -60,12 +64,14 @@ class _Group:
     """The calls of one response.
 
     :ivar open: those without an output.
+    :ivar outputs: the events by which the outputs were sent.
     :ivar wants_answer: one of them wants the model to go on.
     :ivar ended: no more calls come.
     :ivar is_cut: the person has interrupted it.
     """
 
     open: set[str] = field(factory=set)
+    outputs: set[str] = field(factory=set)
     wants_answer: bool = False
     ended: bool = False
     is_cut: bool = False
@@ -82,6 +88,8 @@ class Calls:
     _calls: dict[str, Call] = field(factory=dict)
     _groups: dict[str, _Group] = field(factory=dict)
     _put_off: dict[str, tuple[Response, str, str]] = field(factory=dict)
+    _cut_short: dict[str, tuple[Response, str]] = field(factory=dict)
+    _tries_again: bool = False
 
     def __iter__(self) -> Iterator[Call]:
         return iter(list(self._calls.values()))
@@ -97,7 +105,9 @@ class Calls:
             return []
         if item.status and item.status != "completed":
             self._put_off.pop(item.call_id or "", None)
-            return []  # cut short in the midst of its arguments: the server does not keep it
+            self._cut_short[item.call_id or ""] = response, item.name or ""
+            keep_newest(self._cut_short, MAX_RUNNING)
+            return []  # in the midst of its arguments; what it means, the end of the response tells
         return self.called(response, item.call_id or "", item.name or "", item.arguments or "")
 
     def called(self, response: Response, call_id: str, name: str, arguments: str) -> list[Action]:
@@ -133,6 +143,23 @@ class Calls:
             del self._put_off[call_id]
         return [a for key, it in due.items() for a in self.called(response, key, it[1], it[2])]
 
+    def response_done(self, response: Response, status: str) -> list[Action]:
+        """A response is over; whoever cancelled it, or its failure, has the rest."""
+        cut = {key: it[1] for key, it in self._cut_short.items() if it[0] is response and key}
+        self._cut_short = {k: it for k, it in self._cut_short.items() if it[0] is not response}
+        if status != "incomplete":
+            self._tries_again &= status != "completed"
+            return []
+        is_wanted = not (self._tries_again or response.interrupted)
+        actions: list[Action] = []
+        for call_id, name in cut.items():
+            if call_id not in self._calls and not response.beside and not self._is_full():
+                self._tries_again = True
+                self._remember(Call(call_id, response.id, name, ""))
+                self._group(response)
+                actions += self.finished(call_id, failure(CUT_SHORT), wants_answer=is_wanted)
+        return actions
+
     def others_begin(self, response: Response, item_id: str) -> None:
         """The model's server begins a call of its own, in this response."""
         self._group(response).open.add(item_id)
@@ -146,9 +173,11 @@ class Calls:
                 return True
         return False
 
-    def wants_answer(self, response: Response) -> None:
-        """The model is to go on when this response has ended."""
-        self._group(response).wants_answer = True
+    def wants_answer(self, response: Response, event_id: str) -> None:
+        """The model is to go on with what this event tells it, when this response has ended."""
+        group = self._group(response)
+        group.outputs.add(event_id)
+        group.wants_answer = True
 
     def finished(self, call_id: str, output: str, *, wants_answer: bool) -> list[Action]:
         """A call has come to its end. Of one that has its output already this is no news."""
@@ -160,7 +189,9 @@ class Calls:
         group.open.discard(call_id)
         group.wants_answer |= wants_answer
         item = RealtimeConversationItemFunctionCallOutput(call_id=call_id, output=output)
-        return [Send(ConversationItemCreateEvent(item=item, event_id=self.new_id()))]
+        event_id = self.new_id()
+        group.outputs.add(event_id)
+        return [Send(ConversationItemCreateEvent(item=item, event_id=event_id))]
 
     def interrupted(self, response: Response) -> list[Action]:
         """The person speaks over this response."""
@@ -183,12 +214,16 @@ class Calls:
         if response.id in self._groups:
             self._groups[response.id].ended = True
 
-    def take_due(self) -> bool:
-        """Whether the model is to be asked to go on, which is true once for each response."""
+    def take_due(self) -> frozenset[str] | None:
+        """The events that the model is to be asked to go on with, once for each response.
+
+        :returns: None: it is not to be asked.
+        """
         over = {name: it for name, it in self._groups.items() if it.ended and not it.open}
         for name in over:
             del self._groups[name]
-        return any(group.wants_answer for group in over.values())
+        due = [group.outputs for group in over.values() if group.wants_answer]
+        return frozenset[str]().union(*due) if due else None
 
     def _group(self, response: Response) -> _Group:
         known = self._groups.get(response.id)

@@ -74,6 +74,7 @@ from agent.protocol.server_tools import ServerTools
 from agent.protocol.session import TurnDetection
 from agent.protocol.tracking import Response, by_key
 from agent.protocol.transcripts import heard, turn_begun
+from agent.protocol.unseen import Unseen
 
 _KEPT_NAMES: Final = 256
 """Events of ours that an error may still name. Errors come within seconds; these are minutes."""
@@ -103,6 +104,7 @@ class Conversation:
     person_speaks: bool = False
     _responses: Responses = field(factory=Responses)
     _sent: dict[str, RealtimeClientEvent] = field(factory=dict)
+    _unseen: Unseen = field(factory=Unseen)
     _ids: Iterator[int] = field(factory=lambda: count(1))
     _interruptions: Interruptions = field(
         init=False,
@@ -217,7 +219,8 @@ class Conversation:
         item = RealtimeConversationItemUserMessage(content=(Content(type="input_text", text=text),))
         self.tally.turns += 1
         create = Send(ConversationItemCreateEvent(item=item, event_id=self._new_id()))
-        return [*self.interrupt(Cause.TEXT), *self._noted([create]), *self.request_response()]
+        actions = [*self.interrupt(Cause.TEXT), *self._noted([create])]
+        return [*actions, *self.request_response(about=frozenset([str(create.event.event_id)]))]
 
     def interrupt(self, cause: Cause) -> list[Action]:
         """Fall silent, for this reason; a response that has been asked for is not wanted either.
@@ -245,10 +248,18 @@ class Conversation:
             params = evolve(params, metadata=dict(PROTECTED))
         return self.request_response(params)
 
-    def request_response(self, wanted: RealtimeResponseCreateParams | None = None) -> list[Action]:
-        """Ask for a response: as soon as none is open, or at once where it stands beside."""
+    def request_response(
+        self,
+        wanted: RealtimeResponseCreateParams | None = None,
+        *,
+        about: frozenset[str] | None = None,
+    ) -> list[Action]:
+        """Ask for a response: as soon as none is open, or at once where it stands beside.
+
+        :param about: see `Sequencer.want`.
+        """
         dropped = self._sequencer.dropped
-        create = self._sequencer.want(wanted or RealtimeResponseCreateParams())
+        create = self._sequencer.want(wanted or RealtimeResponseCreateParams(), about)
         actions: list[Action] = [Send(create)] if create else self._create_when_possible()
         if self._sequencer.dropped > dropped:
             actions.append(Warn("too many responses are asked for: the oldest is given up"))
@@ -363,10 +374,13 @@ class Conversation:
         if not self._sequencer.outstanding:
             # By itself a server answers a turn that has ended, whose end may have been lost.
             self.person_speaks = False
+        answers_all = not self._sequencer.asks_for_words
         if self._sequencer.began():
             # The server had not begun it when the person did, so it does not cancel it by itself.
             self._responses.interrupt(response)
             actions.append(self._cancel(response))
+        elif answers_all:
+            self._sequencer.answered(self._unseen)
         return actions
 
     def _is_protected(self, response: RealtimeResponse) -> bool:
@@ -401,8 +415,9 @@ class Conversation:
             return []
         is_wanted = not (response.interrupted or response.was_cancelled)
         actions, is_refused = self.server_tools.asked(item, is_wanted=is_wanted)
-        if is_refused and is_wanted:
-            self.calls.wants_answer(response)  # or nobody would say anything any more
+        if is_refused and is_wanted:  # or nobody would say anything any more
+            [answer] = [action for action in actions if isinstance(action, Send)]
+            self.calls.wants_answer(response, str(answer.event.event_id))
         return actions
 
     def _on_output_item_added(self, event: server.ResponseOutputItemAddedEvent) -> list[Action]:
@@ -417,7 +432,13 @@ class Conversation:
             return []
         if self.calls.others_end(event.item_id):
             return self._go_on()
-        return self.request_response()  # after an approval it is in no response
+        return self.request_response(about=frozenset())  # after an approval it is in no response
+
+    def _on_our_item(
+        self, event: server.ConversationItemAdded | server.ConversationItemCreatedEvent
+    ) -> list[Action]:
+        self._unseen.told(event.item)
+        return []
 
     def _on_list_failed(self, _: server.McpListToolsFailed) -> list[Action]:
         return [Warn("the model's server could not list the tools of an MCP server")]
@@ -446,6 +467,7 @@ class Conversation:
             for item in event.response.output or ()
             for action in self.calls.item_done(response, item)
         ]
+        actions += self.calls.response_done(response, event.response.status or "")
         actions += self._end(response, is_done=True)
         return [*stop, *actions, *_complaints(event), *self._go_on()]
 
@@ -454,6 +476,7 @@ class Conversation:
     def _on_error(self, event: server.RealtimeErrorEvent) -> list[Action]:
         error = event.error
         cause = self._sent.pop(error.event_id or "", None)
+        self._unseen.refused(error.event_id or "")
         found = severity(error.code, cause)
         if found is Severity.FATAL:
             return [Fail(error.message or "no reason given", error.code or None)]
@@ -524,12 +547,15 @@ class Conversation:
         for action in actions:
             if isinstance(action, Send):
                 self._sent[str(action.event.event_id)] = action.event
+                if isinstance(action.event, ConversationItemCreateEvent):
+                    self._unseen.sent(action.event)
         keep_newest(self._sent, _KEPT_NAMES)
         return actions
 
     def _go_on(self) -> list[Action]:
         """What waits for the end of a response, or of its calls."""
-        return self.request_response() if self.calls.take_due() else self._create_when_possible()
+        due = self.calls.take_due()
+        return self._create_when_possible() if due is None else self.request_response(about=due)
 
     def _create_when_possible(self) -> list[Action]:
         if self.person_speaks or self.is_answered:
@@ -581,4 +607,6 @@ _HANDLERS: Final[dict[type, Callable[[Conversation, Any], list[Action]]]] = {
     server.ResponseMcpCallFailed: Conversation._on_server_call_ended,
     server.McpListToolsFailed: Conversation._on_list_failed,
     server.ResponseDoneEvent: Conversation._on_response_done,
+    server.ConversationItemAdded: Conversation._on_our_item,
+    server.ConversationItemCreatedEvent: Conversation._on_our_item,
 }

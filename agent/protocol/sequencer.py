@@ -5,6 +5,8 @@ The rules:
 - A `response.create` is sent when no response of the conversation is open or asked for; until
   then it waits, and those that wait go in order. Two that ask for nothing in particular are one:
   the answer to the later is the answer to both.
+- A request that is about items which the server has told of before a response begins is answered
+  by that one, though the server has begun it by itself (see unseen).
 - A request is outstanding until a response of the conversation begins or an error names it.
 - The server may begin a response by itself at the same moment. Then ours is refused because
   one is active, and goes back to the head of those that wait.
@@ -13,7 +15,7 @@ The rules:
 """
 
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Container
 from typing import Final
 
 from attrs import define, field
@@ -46,6 +48,8 @@ class Sequencer:
     _sent: dict[str, ResponseCreateEvent] = field(factory=dict)
     _doubtful: set[str] = field(factory=set)
     _beside: dict[str, None] = field(factory=dict)
+    _about: frozenset[str] | None = None
+    _sent_about: dict[str, frozenset[str]] = field(factory=dict)
 
     @property
     def outstanding(self) -> bool:
@@ -56,6 +60,12 @@ class Sequencer:
     def idle(self) -> bool:
         """Nothing is asked for, and nothing waits."""
         return self._asked is None and not self._waiting
+
+    @property
+    def asks_for_words(self) -> bool:
+        """More than any answer has been asked for, and the server has not answered."""
+        create = self._sent.get(self._asked or "")
+        return create is not None and create.response != _ANY
 
     @property
     def asks_for_protected(self) -> bool:
@@ -72,21 +82,48 @@ class Sequencer:
         sent = (create.response for create in self._sent.values())
         return any(map(_is_protected, self._waiting)) or any(map(_is_protected, sent))
 
-    def want(self, params: RealtimeResponseCreateParams) -> ResponseCreateEvent | None:
-        """Ask for a response; what is to be sent at once, if anything is."""
+    def want(
+        self, params: RealtimeResponseCreateParams, about: frozenset[str] | None = None
+    ) -> ResponseCreateEvent | None:
+        """Ask for a response; what is to be sent at once, if anything is.
+
+        :param about: the events whose items are to be answered, of a request that asks for nothing
+            in particular; None: whatever was said in the meantime, an answer is wanted.
+        """
         if params.conversation == BESIDE:
             create = ResponseCreateEvent(response=params, event_id=self.new_id())
             self._beside[str(create.event_id)] = None
             if len(self._beside) > MAX_WAITING:
                 del self._beside[next(iter(self._beside))]
             return create
-        if params != _ANY or _ANY not in self._waiting:
+        if params == _ANY:
+            self._want_any(about)
+        else:
             self._waiting.append(params)
         if len(self._waiting) > MAX_WAITING:
             plain = (at for at, other in enumerate(self._waiting) if not _is_protected(other))
             del self._waiting[next(plain, 0)]
             self.dropped += 1
         return None
+
+    def _want_any(self, about: frozenset[str] | None, *, first: bool = False) -> None:
+        if _ANY in self._waiting:
+            is_about = self._about is not None and about is not None
+            self._about = (
+                (self._about or frozenset()) | (about or frozenset()) if is_about else None
+            )
+            return
+        self._about = about
+        self._waiting.insert(0 if first else len(self._waiting), _ANY)
+
+    def answered(self, unseen: Container[str]) -> None:
+        """A response has begun that answers all there is, but for what is not in view of it."""
+        if _ANY in self._waiting and _in_view(self._about, unseen):
+            self._waiting.remove(_ANY)
+        for name in [n for n, about in self._sent_about.items() if _in_view(about, unseen)]:
+            # Where it was another that began, ours will be refused, and is not asked for again.
+            del self._sent_about[name]
+            self._sent.pop(name, None)
 
     def next(self) -> ResponseCreateEvent | None:
         """What is to be sent, where no response of the conversation is open."""
@@ -98,6 +135,9 @@ class Sequencer:
         self._sent[self._asked] = create
         if len(self._sent) > MAX_WAITING:
             del self._sent[next(iter(self._sent))]
+        self._sent_about = {n: about for n, about in self._sent_about.items() if n in self._sent}
+        if create.response == _ANY and self._about is not None:
+            self._sent_about[self._asked] = self._about
         return create
 
     def abandon(self) -> None:
@@ -162,7 +202,9 @@ class Sequencer:
             return False
         is_wanted = event_id != self._asked or not self._unwanted
         again = create.response if code == ALREADY_ACTIVE and is_wanted else None
-        if again and (again != _ANY or _ANY not in self._waiting):
+        if again == _ANY:
+            self._want_any(self._sent_about.get(event_id), first=True)
+        elif again:
             self._waiting.appendleft(again)
         if event_id == self._asked:
             self._asked, self._unwanted = None, False
@@ -170,6 +212,10 @@ class Sequencer:
 
 
 _ANY: Final = RealtimeResponseCreateParams()
+
+
+def _in_view(about: frozenset[str] | None, unseen: Container[str]) -> bool:
+    return about is not None and not any(name in unseen for name in about)
 
 
 def _is_protected(params: Maybe[RealtimeResponseCreateParams]) -> bool:

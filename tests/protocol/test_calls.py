@@ -76,6 +76,14 @@ SPEECH = event("input_audio_buffer.speech_started", audio_start_ms=0, item_id="u
 TURN = event("input_audio_buffer.committed", item_id="u")
 
 
+def added(**item: Any) -> Any:
+    return event("conversation.item.added", item=item)
+
+
+def output_added(call: str) -> Any:
+    return added(type="function_call_output", call_id=call, output="1")
+
+
 def called(actions: Iterable[Action]) -> list[str]:
     return [action.call_id for action in actions if isinstance(action, CallTool)]
 
@@ -166,7 +174,7 @@ def test_a_call_that_was_cut_short_is_none(status: str) -> None:
     conversation = Conversation(turn_detection=VAD)
     conversation.receive(begun("r"))
     assert not called(conversation.receive(item_done("r", "c", status=status)))
-    done = ended("r", function_call("c", status=status), status="incomplete")
+    done = ended("r", function_call("c", status=status), status="cancelled")
     assert not called(conversation.receive(done))
     assert not conversation.busy
     assert finish(conversation, "c") == []
@@ -567,3 +575,123 @@ def test_half_a_character_can_be_said() -> None:
     [create] = [a for a in Conversation().say("bad \ud800 word") if isinstance(a, Send)]
     event: Any = create.event
     assert "bad ? word" in event.response.instructions
+
+
+# -- answers that the server begins by itself ---------------------------------------------------
+
+
+def while_speaking() -> Conversation:
+    """A tool, which reports whatever happens, has ended while the person speaks."""
+    conversation = conversation_with("c")
+    conversation.receive(ended("r"))
+    conversation.receive(SPEECH)
+    assert finish(conversation, "c") == [ITEM]
+    return conversation
+
+
+@pytest.mark.parametrize("is_beta", [False, True])
+def test_an_answer_that_begins_with_the_output_in_view_is_the_only_one(is_beta: bool) -> None:
+    conversation = while_speaking()
+    told = output_added("c")
+    if is_beta:
+        item = {"type": "function_call_output", "call_id": "c", "output": "1"}
+        told = event("conversation.item.created", item=item)
+    conversation.receive(told)
+    for each in (TURN, begun("own"), ended("own")):
+        assert sent(conversation.receive(each)) == []
+
+
+@pytest.mark.parametrize("told", [None, output_added("other"), added(type="message", role="user")])
+def test_an_answer_that_begins_without_it_is_followed_by_another(told: Any) -> None:
+    conversation = while_speaking()
+    if told is not None:
+        conversation.receive(told)
+    assert sent(conversation.receive(TURN)) == []
+    assert sent(conversation.receive(begun("own"))) == []
+    conversation.receive(output_added("c"))  # too late for that one
+    assert sent(conversation.receive(ended("own"))) == [CREATE]
+
+
+def test_a_request_that_crosses_such_an_answer_is_not_repeated() -> None:
+    conversation = conversation_with("c")
+    conversation.receive(ended("r"))
+    actions = conversation.tool_finished("c", "1", wants_answer=True)
+    create: Any = next(a.event for a in actions if isinstance(a, Send) and a.event.type == CREATE)
+    conversation.receive(output_added("c"))
+    conversation.receive(begun("own"))
+    code = "conversation_already_has_active_response"
+    error = {"type": "x", "code": code, "message": "no", "event_id": create.event_id}
+    assert sent(conversation.receive(event("error", error=error))) == []
+    assert sent(conversation.receive(ended("own"))) == []
+
+
+def test_two_outputs_of_which_one_is_in_view_are_answered_again() -> None:
+    conversation = conversation_with("c", "d")
+    conversation.receive(ended("r"))
+    conversation.receive(SPEECH)
+    finish(conversation, "c")
+    conversation.receive(output_added("c"))
+    finish(conversation, "d")
+    conversation.receive(TURN)
+    conversation.receive(begun("own"))
+    assert sent(conversation.receive(ended("own"))) == [CREATE]
+
+
+def test_what_is_to_be_said_is_said_whatever_the_server_answers() -> None:
+    conversation = while_speaking()
+    conversation.say("wait")
+    conversation.receive(output_added("c"))
+    conversation.receive(TURN)
+    conversation.receive(begun("own"))
+    assert sent(conversation.receive(ended("own"))) == [CREATE]
+    conversation.receive(begun("said"))
+    assert sent(conversation.receive(ended("said"))) == []
+
+
+def test_a_text_typed_over_speech_is_answered_once() -> None:
+    conversation = Conversation(turn_detection=VAD)
+    conversation.receive(SPEECH)
+    assert sent(conversation.user_text("hello")) == [ITEM]
+    content = [{"type": "input_text", "text": "hello"}]
+    conversation.receive(added(type="message", role="user", content=content))
+    for each in (TURN, begun("own"), ended("own")):
+        assert sent(conversation.receive(each)) == []
+
+
+# -- calls that are cut short --------------------------------------------------------------------
+
+
+def cut_short(conversation: Conversation, response: str, call: str) -> list[Action]:
+    conversation.receive(begun(response))
+    told = conversation.receive(item_done(response, call, status="incomplete"))
+    assert not called(told)
+    assert not outputs(told)
+    items = [function_call(call, status="incomplete")]
+    details = {"type": "incomplete", "reason": "max_output_tokens"}
+    return conversation.receive(
+        ended(response, *items, status="incomplete", status_details=details)
+    )
+
+
+def test_a_call_that_the_limit_of_output_cuts_short_has_an_output_and_another_try() -> None:
+    conversation = Conversation(turn_detection=VAD)
+    actions = cut_short(conversation, "r", "c")
+    assert "cut short" in outputs(actions)["c"]["error"]
+    assert sent(actions) == [ITEM, CREATE]
+
+
+def test_there_is_one_other_try_until_a_response_is_complete() -> None:
+    conversation = Conversation(turn_detection=VAD)
+    cut_short(conversation, "r", "c")
+    actions = cut_short(conversation, "r2", "d")
+    assert sent(actions) == [ITEM]
+    conversation.receive(begun("r3"))
+    conversation.receive(ended("r3"))
+    assert sent(cut_short(conversation, "r4", "e")) == [ITEM, CREATE]
+
+
+def test_what_the_person_cuts_short_has_no_output() -> None:
+    conversation = Conversation(turn_detection=VAD)
+    conversation.receive(begun("r"))
+    conversation.receive(item_done("r", "c", status="incomplete"))
+    assert sent(conversation.receive(ended("r", status="cancelled"))) == []
