@@ -9,18 +9,18 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import orjson
 import trio
 from attrs import frozen
 
 from agent.audio import SAMPLE_RATE
+from agent.call_events import Event
 from agent.config import (
     DEFAULT_BASE_URI,
     DEFAULT_LOCAL_CHANNEL_URL,
     EMBEDDED_MODEL,
     Settings,
 )
-from agent.errors import ConfigError, one_line, sole_error, ungrouped
+from agent.errors import ConfigError, sole_error, ungrouped
 from agent.extras import require
 from agent.handle import Agent
 from agent.nurseries import outliving
@@ -62,6 +62,7 @@ async def run_agent(
     tools: ToolContext | None = None,
     mcp: McpConfig | None = None,
     on_state: Callable[[dict[str, Any]], None] = _ignore,
+    on_event: Callable[[Event], None] = _ignore,
 ) -> Outcome:
     """Run one agent until its call ends.
 
@@ -72,8 +73,8 @@ async def run_agent(
     :param agent: a hand on the agent while it runs: stops it, interrupts it, has it say something.
     :param tools: those that the operator allows; the options may name some of them.
     :param mcp: the operator's MCP servers, whose tools are added.
-    :param on_state: is told when the agent is in its channel, and what tools have for the operator:
-        `{"event": ...}`.
+    :param on_state: is told when the agent is in its channel: `{"state": "running", ...}`.
+    :param on_event: is told what happens in the call, see `agent.call_events`.
     :raises AgentError: the call failed, or could not begin; see the classes.
     """
     agent = agent or Agent()
@@ -85,6 +86,7 @@ async def run_agent(
         tools=tools if tools is not None else ToolContext(),
         mcp=mcp if mcp is not None else McpConfig(),
         on_state=on_state,
+        on_event=on_event,
     )
     outcome = Outcome(agent.reason)
     with ungrouped():
@@ -117,6 +119,7 @@ async def _run(
     tools: ToolContext,
     mcp: McpConfig,
     on_state: Callable[[dict[str, Any]], None],
+    on_event: Callable[[Event], None],
 ) -> Outcome:
     name = _model_name(settings, options)
     joined = channel_for(settings, options, recording)
@@ -139,7 +142,7 @@ async def _run(
                 warn_at=settings.queue_warn,
                 tools=chosen,
                 approves=mcp.approves,
-                report=partial(_report, on_state),
+                on_event=on_event,
             )
             return await _run_and_sum_up(call, model, channel, agent)
 
@@ -185,12 +188,6 @@ def _in_words(name: str) -> str:
 
 def _model_name(settings: Settings, options: AgentOptions) -> str:
     return EMBEDDED_MODEL if settings.embedded else options.model or settings.openai_model
-
-
-def _report(on_state: Callable[[dict[str, Any]], None], event: dict[str, Any]) -> None:
-    """Pass on what a tool has for the operator."""
-    _log.info("a tool reports: %s", one_line(orjson.dumps(event).decode()))
-    on_state({"event": event})
 
 
 @asynccontextmanager

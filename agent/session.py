@@ -17,12 +17,15 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any, Final
 
+import orjson
 import trio
 from attrs import frozen
 
 from agent.alarm import Alarm
+from agent.call_events import Event, tool_call, tool_result, transcript
 from agent.errors import ChannelError, ModelLost, ModelRefused, one_line
 from agent.options import AgentOptions
+from agent.outlet import MAX_BYTES
 from agent.people import People
 from agent.protocol.actions import (
     Action,
@@ -114,7 +117,7 @@ class _Spoken:
         self._tap.to_rtc(pcm)
 
 
-def _ignore(_: dict[str, Any]) -> None:
+def _ignore(_: Event) -> None:
     pass
 
 
@@ -124,7 +127,7 @@ class Call:
     :param tap: is told of the audio of both directions.
     :param tools: what the model may call; the model has been told of them.
     :param approves: whether the model's server may call a tool (MCP server's label, tool's name).
-    :param report: is told what a tool has for the operator.
+    :param on_event: is told what happens, see `agent.call_events`, and what tools report.
     :param chat_prefix: makes the ids of our data messages unique in the channel.
     :raises ConfigError: the agent is to listen for itself, and what that needs is not installed.
     """
@@ -140,9 +143,9 @@ class Call:
         warn_at: int = 5,
         tools: ToolContext | None = None,
         approves: Callable[[str, str], bool] = approve_nothing,
-        report: Callable[[dict[str, Any]], None] = _ignore,
+        on_event: Callable[[Event], None] = _ignore,
     ) -> None:
-        self._report = report
+        self._on_event = on_event
         self._options = options
         self._model = model
         self._channel = channel
@@ -302,12 +305,13 @@ class Call:
                 case Send(event):
                     self._send(event)
                 case Publish(message):
-                    self._chat.put(message)
+                    self._publish(message)
                 case Warn(text):
                     _log.warning("%s", one_line(text))
                 case Note(text):
                     _log.info("%s", one_line(text))
                 case CallTool():
+                    self._on_event(tool_call(action))
                     self._tools.start(action)
                 case InterruptCalls(call_ids):
                     self._tools.interrupt(call_ids)
@@ -334,6 +338,12 @@ class Call:
             case TooLittle():
                 if self.barge_in is not None:
                     self.barge_in.go_on()
+
+    def _publish(self, message: dict[str, Any]) -> None:
+        self._chat.put(message)
+        event = transcript(message)
+        if event is not None:
+            self._on_event(event)
 
     def _playout_over(self, response_id: str) -> None:
         self._perform(self.conversation.playout_over(response_id))
@@ -382,7 +392,15 @@ class Call:
             report=self._report,
         )
 
+    def _report(self, event: Event) -> None:
+        size = len(orjson.dumps(event))  # what is no JSON is the tool's fault, and raises in it
+        if size > MAX_BYTES:
+            raise ValueError(f"a report may have {MAX_BYTES} bytes of JSON; this one has {size}")
+        _log.info("a tool reports: %s", one_line(orjson.dumps(event).decode()))
+        self._on_event(event)
+
     def _tool_finished(self, call_id: str, output: str, *, wants_answer: bool) -> None:
+        self._on_event(tool_result(call_id, output))
         self._perform(self.conversation.tool_finished(call_id, output, wants_answer=wants_answer))
 
     async def _all_is_heard(self) -> None:

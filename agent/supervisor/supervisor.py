@@ -2,6 +2,7 @@
 
 import logging
 import math
+import secrets
 import time
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
@@ -13,10 +14,14 @@ from attrs import evolve, frozen
 from agent.config import EMBEDDED_MODEL, Settings
 from agent.errors import AgentError
 from agent.options import AgentOptions, OptionsError
+from agent.supervisor.event_log import EventLog
 from agent.supervisor.process import open_agent_process
 
 JOIN_S: Final = 30.0
 """From launch to being in the channel: connecting and configuring the model, with its retries."""
+
+KEPT: Final = 64
+"""Channels whose last agent's events are kept: its end is the last of them."""
 
 _log = logging.getLogger(__name__)
 
@@ -58,6 +63,7 @@ class AgentInfo:
 class _Agent:
     def __init__(self, info: AgentInfo) -> None:
         self.info = info
+        self.events = EventLog(secrets.token_hex(4))
         self.scope = trio.CancelScope()
         self.gone = trio.Event()
         self.joined = False
@@ -73,10 +79,21 @@ class _Agent:
             model=str(state.get("model")),
             embedded=bool(state.get("embedded")) or self.info.embedded,
         )
+        self.events.add({"type": "state", "state": "running", "uid": self.info.uid})
 
     def stop(self) -> None:
-        self.info = evolve(self.info, state="stopping")
+        if self.info.state != "stopping":
+            self.stops("stopped")
         self.scope.cancel()
+
+    def stops(self, reason: str) -> None:
+        self.info = evolve(self.info, state="stopping")
+        self.events.add({"type": "state", "state": "stopping", "reason": reason})
+
+    def ended(self) -> None:
+        self.events.add({"type": "state", "state": "ended"})
+        self.events.end()
+        self.gone.set()
 
 
 @frozen
@@ -110,11 +127,23 @@ class Supervisor:
         self._settings, self._tools = settings, tools
         self._nursery = nursery
         self._agents: dict[str, _Agent] = {}
+        self._past: dict[str, EventLog] = {}
         self._closed = False
 
     def agents(self) -> list[AgentInfo]:
         """All agents, in the order of their start."""
         return [agent.info for agent in self._agents.values()]
+
+    def events(self, channel_name: str) -> EventLog:
+        """The events of a channel's agent, or of its last one.
+
+        :raises NotRunning: there was none of late.
+        """
+        agent = self._agents.get(channel_name)
+        log = self._past.get(channel_name) if agent is None else agent.events
+        if log is None:
+            raise NotRunning(f"no agent runs for channel: {channel_name}")
+        return log
 
     async def start(self, options: AgentOptions) -> AgentInfo:
         """Start an agent. While the channel's former agent is being stopped this waits for it.
@@ -122,8 +151,8 @@ class Supervisor:
         Cancelled, the agent is stopped again.
 
         :returns: once the agent is in its channel.
-        :raises ConfigError: it is to be in an Agora channel, and no project is set up; or it is to
-            have a tool that the operator has not.
+        :raises ConfigError: it is to be in an Agora channel, and no project is set up.
+        :raises OptionsError: it is to have a tool that the operator has not.
         :raises AlreadyRunning: the channel has one.
         :raises JoinTimeout: it was not in the channel in time.
         :raises StartFailed: it ended before.
@@ -187,10 +216,17 @@ class Supervisor:
             _log.error("%s", fault)
         finally:
             del self._agents[options.channel_name]
-            agent.gone.set()
+            self._keep(options.channel_name, agent.events)
+            agent.ended()
             _log.info("the agent of channel %s is gone", options.channel_name)
         if not agent.joined:
             raise fault
+
+    def _keep(self, channel_name: str, events: EventLog) -> None:
+        self._past.pop(channel_name, None)
+        self._past[channel_name] = events
+        while len(self._past) > KEPT:
+            del self._past[next(iter(self._past))]
 
     async def _live(
         self, agent: _Agent, options: AgentOptions, task_status: trio.TaskStatus[None]
@@ -199,28 +235,29 @@ class Supervisor:
 
         :returns: why it ended, which is a fault only for one that had not joined yet.
         """
-        why = ""
+        why, faults = "", []
         told = {"tools": list(self._tools.modules), "mcp": self._tools.mcp}
         async with open_agent_process(self._settings, options, **told) as process:
             agent.info = evolve(agent.info, pid=process.pid)
             with trio.move_on_after(JOIN_S) as joining:
                 async for state in process.states():
                     if "event" in state:
-                        continue  # it is in the agent's log
-                    if state.get("state") == "running":
+                        agent.events.add(state["event"])
+                    elif state.get("state") == "running":
                         agent.has_joined(state)
                         joining.deadline = math.inf
                         task_status.started()
                     else:
                         why = str(state.get("reason", ""))
-                        agent.info = evolve(agent.info, state="stopping")
+                        faults = [(path, words) for path, words in state.get("faults", ())]
+                        agent.stops(why)
             if joining.cancelled_caught:
                 return JoinTimeout(f"it was not in its channel within {JOIN_S:g} s")
             status = await process.exit()
             why = why or f"it exited with status {status}: {process.last_output}"
             if status:
                 _log.error("agent process %d: %s (status %s)", process.pid, why, status)
-            return StartFailed(why)
+            return OptionsError(faults) if faults else StartFailed(why)
 
 
 @asynccontextmanager

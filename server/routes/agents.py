@@ -8,10 +8,12 @@ from quart import Blueprint, Response, request
 from agent.config import EMBEDDED_MODEL, Settings
 from agent.errors import AgentError, ConfigError
 from agent.options import AgentOptions, OptionsError
+from agent.supervisor.event_log import EventLog
 from agent.supervisor.supervisor import AgentInfo, AlreadyRunning, JoinTimeout, NotRunning
 from server.answers import answer, bad_request, failure
 from server.auth import Keys
 from server.bodies import BadBody, read_options, read_stop
+from server.event_stream import server_sent
 
 
 class Agents(Protocol):
@@ -23,12 +25,15 @@ class Agents(Protocol):
     async def start(self, options: AgentOptions) -> AgentInfo:
         """Return once the agent is in its channel."""
 
+    def events(self, channel_name: str) -> EventLog:
+        """Those of a channel's agent, or of its last one."""
+
     async def stop(self, channel_name: str) -> AgentInfo:
         """Return once the agent's process is gone."""
 
 
 def agent_routes(settings: Settings, agents: Agents, keys: Keys) -> Blueprint:
-    """`/start_agent`, `/stop_agent`, `/agents` and `/healthz`."""
+    """`/start_agent`, `/stop_agent`, `/agents`, their events, and `/healthz`."""
     routes = Blueprint("agents", __name__)
     routes.register_error_handler(BadBody, _bad_body)
 
@@ -49,6 +54,14 @@ def agent_routes(settings: Settings, agents: Agents, keys: Keys) -> Blueprint:
     @routes.get("/agents")
     async def list_agents() -> Response:
         return answer({"agents": [attrs.asdict(info) for info in agents.agents()]})
+
+    @routes.get("/agents/<channel_name>/events")
+    async def events(channel_name: str) -> Response:
+        try:
+            log = agents.events(channel_name)
+        except NotRunning:
+            return failure(404, "agent_not_found", "No agent for this channel")
+        return server_sent(log, request.headers.get("Last-Event-ID"))
 
     @routes.get("/healthz")
     async def healthz() -> Response:

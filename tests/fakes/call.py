@@ -25,13 +25,13 @@ OPTIONS = AgentOptions(channel_name="demo")
 class Running:
     """A call under way, both its ends in the test's hands.
 
-    :ivar reports: what tools had for the operator.
+    :ivar events: what the operator is told.
     """
 
     model: ScriptedModel
     channel: MemoryChannel
     call: Call
-    reports: list[dict[str, Any]]
+    events: list[dict[str, Any]]
     outcome: Outcome | None = None
     error: BaseException | None = None
     over: trio.Event = field(factory=trio.Event)
@@ -57,7 +57,7 @@ async def a_call(
         open_model(socket, session_of(options)) as connection,
         trio.open_nursery() as nursery,
     ):
-        reports: list[dict[str, Any]] = []
+        events: list[dict[str, Any]] = []
         call = Call(
             options,
             connection,
@@ -65,9 +65,9 @@ async def a_call(
             tap=Tap(),
             chat_prefix="t",
             tools=tools,
-            report=reports.append,
+            on_event=events.append,
         )
-        running = Running(model, channel, call, reports)
+        running = Running(model, channel, call, events)
         nursery.start_soon(_run, running)
         if person:
             channel.join()

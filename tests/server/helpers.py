@@ -15,6 +15,7 @@ from agent.config import Settings
 from agent.errors import AgentError
 from agent.listening import authority
 from agent.options import AgentOptions
+from agent.supervisor.event_log import EventLog
 from agent.supervisor.supervisor import AgentInfo, AlreadyRunning, NotRunning
 from server.app import create_app, make_relay
 from server.auth import Keys
@@ -37,10 +38,16 @@ class FakeAgents:
     def __init__(self) -> None:
         self.fault: AgentError | None = None
         self.started: list[AgentOptions] = []
+        self.logs: dict[str, EventLog] = {}
         self._infos: dict[str, AgentInfo] = {}
 
     def agents(self) -> list[AgentInfo]:
         return list(self._infos.values())
+
+    def events(self, channel_name: str) -> EventLog:
+        if channel_name not in self.logs:
+            raise NotRunning("it does not run")
+        return self.logs[channel_name]
 
     async def start(self, options: AgentOptions) -> AgentInfo:
         await trio.lowlevel.checkpoint()
