@@ -100,7 +100,7 @@ class Relay:
         elif message.startswith("{"):
             self._receive_control(member, message)
         elif 0 < len(message.encode()) <= DATA_BYTES:
-            self._to_others(member, message)
+            self._receive_data(member, message)
         else:
             _ignore(member, "a data packet of a wrong length", f"{len(message)} characters")
 
@@ -138,6 +138,12 @@ class Relay:
         for other in self._others(member):
             other.give_audio(member.uid, message)
 
+    def _receive_data(self, member: Member, packet: str) -> None:
+        """Pass on a data packet: people get it as it is, agents are told who has sent it, too."""
+        told = _control("data", uid=member.uid, packet=packet)
+        others = self._others(member)
+        self._give([(other, told if other.is_agent else packet) for other in others])
+
     def _receive_control(self, member: Member, text: str) -> None:
         match _parse_control(text):
             case {"control": "clear"}:
@@ -148,21 +154,21 @@ class Relay:
                 # JSON's true is an int to Python.
                 type(uid) is type(samples) is int and samples >= 0
             ):
-                told = [other for other in self._others(member) if other.uid == uid]
-                self._give(told, _control("played", uid=uid, samples=samples, by=member.uid))
+                told = _control("played", uid=uid, samples=samples, by=member.uid)
+                self._give([(one, told) for one in self._others(member) if one.uid == uid])
             case _:
                 _ignore(member, "a control message that is not understood", repr(text[:128]))
 
     def _to_others(self, member: Member, text: str) -> None:
-        self._give(self._others(member), text)
+        self._give([(other, text) for other in self._others(member)])
 
     def _others(self, member: Member) -> list[Member]:
         channel = self._channels.get(member.channel_name, {})
         return [other for other in channel.values() if other is not member]
 
-    def _give(self, members: list[Member], text: str) -> None:
+    def _give(self, texts: list[tuple[Member, str]]) -> None:
         slow = []
-        for member in members:
+        for member, text in texts:
             try:
                 member.give_text(text)
             except OutboxFull:

@@ -27,7 +27,8 @@ class Goodbye(Exception):
 class Member:
     """One WebSocket's place in a channel.
 
-    :ivar is_agent: it says that it is an agent; all others count as people.
+    :ivar is_agent: it says that it is an agent; all others count as people. Who has sent a data
+        packet only agents are told.
     :ivar ignored: what was dropped of what the member sent, by kind.
     :ivar texts: how much more text the member may send.
     :ivar put_out: set when the relay has put the member out; `goodbye` says why.

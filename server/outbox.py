@@ -24,6 +24,7 @@ AUDIO_BYTES: Final = int(AUDIO_AGE_S * BYTES_PER_SECOND)
 # member's outbox hold tens of thousands of objects.
 AUDIO_MESSAGES: Final = 400
 TEXTS: Final = 256
+"""Each of at most 1 KB, or 6 KB for an agent where a packet is all control characters."""
 
 
 class OutboxFull(Exception):

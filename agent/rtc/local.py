@@ -1,7 +1,8 @@
 """The server's own channels, over a WebSocket: for the web page, for tests, for a laptop.
 
 Binary messages are 4 bytes of the sender's uid, big-endian, then pcm16. Text that begins with `{`
-is control, any other text a data packet.
+is control, any other text a data packet. The relay tells agents who has sent one by putting it into
+control; older relays do not.
 """
 
 import logging
@@ -199,6 +200,8 @@ class LocalChannel:
             case {"control": "left", "uid": int(uid), **rest}:
                 self._joined.pop(uid, None)
                 self._emit(UserLeft(uid, str(rest.get("reason", ""))))
+            case {"control": "data", "uid": int(uid), "packet": str(packet)}:
+                self._emit(DataReceived(uid, packet))
             case {"control": "played", "uid": self.uid, "samples": int(samples), **rest}:
                 # A relay that does not say by whom has no other receiver in mind.
                 is_ours = rest.get("by", self._listens_to) == self._listens_to

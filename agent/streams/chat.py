@@ -14,7 +14,7 @@ import trio
 from attrs import define
 
 from agent.log import QueueWatch
-from agent.streams.chunks import ONE_CHUNK, to_chunks
+from agent.streams.chunks import MAX_PARTS, ONE_CHUNK, to_chunks
 from agent.streams.pace import Pace
 
 MAX_PENDING: Final = 256
@@ -29,8 +29,12 @@ READ_WITHIN_S: Final = 4.0
 """The time in which a message is sent. Clients give up what is incomplete after 5 seconds."""
 MAX_SENT_PARTS: Final = 250
 """Parts of a message, however fast they may be sent. The web page takes 256."""
+MAX_WHOLE: Final = ONE_CHUNK * MAX_PARTS
+"""Bytes of a message that has no text to be cut: as much as we take from a client."""
 _LEAST_PIECE: Final = 200
 """Bytes of text in a piece of a delta, where the ids around it fill a packet."""
+_TEXTS: Final = ("delta", "transcript")
+"""The fields that may be cut."""
 
 Message: TypeAlias = dict[str, Any]
 
@@ -77,11 +81,15 @@ class Chat:
         self._arrived = trio.Event()
         self._watch = QueueWatch("data messages", warn_at)
 
-    def put(self, message: Message) -> None:
-        """Queue one message; does not wait."""
-        if _size(_beginning(message, 0)) > self._max_size - _LEAST_PIECE:
+    def put(self, message: Message) -> str | None:
+        """Queue one message; does not wait.
+
+        :returns: None, or why it is dropped: what is in it beside its text is too long.
+        """
+        size, most = _size(_beginning(message, 0)), self._most(message)
+        if size > most:
             _log.warning("a %.100s is too long for a data message: dropped", message["type"])
-            return
+            return f"{size} bytes of JSON; at most {most} can be sent"
         turn = self._turn(_item(message))
         if "delta" not in message:
             self._put_final(message, turn)
@@ -91,6 +99,7 @@ class Chat:
             self._drop_one()
         self._watch.saw(len(self._pending))
         self._arrived.set()
+        return None
 
     def withdraw(self, name: str, value: str) -> bool:
         """Take back what has not been sent yet and has this field; whether there was anything."""
@@ -116,6 +125,11 @@ class Chat:
         self._pace.sent(len(chunk), began, trio.current_time())
         await trio.sleep_until(self._pace.free_at())
         return is_taken
+
+    def _most(self, message: Message) -> int:
+        """Bytes of JSON that may be in it beside its text."""
+        has_text = any(name in message for name in _TEXTS)
+        return self._max_size - _LEAST_PIECE if has_text else min(self._max_size, MAX_WHOLE)
 
     def _put_final(self, message: Message, turn: _Turn) -> None:
         self._pending = [
@@ -176,9 +190,7 @@ def _size(message: Message) -> int:
 
 def _beginning(message: Message, characters: int) -> Message:
     """The message with so much of its text, if it has any."""
-    texts = {
-        name: message[name][:characters] for name in ("delta", "transcript") if name in message
-    }
+    texts = {name: message[name][:characters] for name in _TEXTS if name in message}
     return message | texts
 
 

@@ -7,6 +7,7 @@ sample read it.
 
 import base64
 import binascii
+import logging
 import re
 import time
 from collections.abc import Callable
@@ -23,7 +24,8 @@ ONE_CHUNK: Final = (MAX_CHUNK - MAX_MESSAGE_ID - len(_NUMBERS)) // 4 * 3
 """Bytes of JSON that fit one chunk, whatever its id."""
 
 MAX_PARTS: Final = 64
-"""Parts of a message from a client: 50 KB of text is more than anybody types."""
+"""Parts of a message from a client: 50 KB of text is more than anybody types. An answer of
+`MAX_OUTPUT` fits."""
 MAX_PARTIAL: Final = 16
 """Messages of one user that may be incomplete at a time."""
 MAX_USER_PARTS: Final = 2 * MAX_PARTS
@@ -38,6 +40,8 @@ that come twice come within that time too."""
 
 _ID: Final = re.compile(r"[ -{}~]{1,32}")
 _CHUNK: Final = re.compile(rf"({_ID.pattern})\|([0-9]{{1,3}})\|([0-9]{{1,3}})\|([A-Za-z0-9+/=]+)")
+
+_log = logging.getLogger(__name__)
 
 
 def to_chunks(message: dict[str, Any], message_id: str) -> list[str]:
@@ -64,10 +68,12 @@ class _Partial:
 class _User:
     """What is kept of one user.
 
+    :ivar uid: who it is.
     :ivar partial: incomplete messages, the oldest first.
     :ivar finished: when the message was finished of which each of these chunks was, by its hash.
     """
 
+    uid: int
     partial: dict[str, _Partial] = field(factory=dict)
     finished: dict[int, float] = field(factory=dict)
 
@@ -80,10 +86,11 @@ class _User:
         return len(self.partial) > MAX_PARTIAL or self.parts > MAX_USER_PARTS
 
     def drop_oldest(self) -> None:
-        del self.partial[next(iter(self.partial))]
+        self._drop(next(iter(self.partial)), "there is no room for more that is incomplete")
 
     def give_up(self, before: float) -> None:
-        self.partial = {key: it for key, it in self.partial.items() if it.since >= before}
+        for message_id in [key for key, it in self.partial.items() if it.since < before]:
+            self._drop(message_id, f"it was not complete within {PATIENCE_S:g} s")
         self.finished = {key: at for key, at in self.finished.items() if at >= before}
 
     def finish(self, message_id: str, now: float) -> str:
@@ -95,14 +102,20 @@ class _User:
             del self.finished[next(iter(self.finished))]
         return "".join(partial.slices[part] for part in range(1, partial.parts + 1))
 
+    def _drop(self, message_id: str, why: str) -> None:
+        partial = self.partial.pop(message_id)
+        had = f"{len(partial.slices)} of its {partial.parts} parts"
+        _log.warning("a message of uid %d, with %s there, is dropped: %s", self.uid, had, why)
+
 
 class Reassembler:
     """Puts the chunks of clients' messages together again, in whatever order they come.
 
     What is kept is bounded for each user, so that nobody's flood costs another's message, and in
     all. Where there is no room, the oldest incomplete message is given up, of the user who keeps
-    the most. A chunk that comes again is ignored, though its message be complete by then; an id
-    that comes again with other content is a new message, because some clients reuse theirs.
+    the most. Each that is given up is a line in the log. A chunk that comes again is ignored,
+    though its message be complete by then; an id that comes again with other content is a new
+    message, because some clients reuse theirs.
 
     :param clock: seconds, of any origin.
     """
@@ -116,12 +129,22 @@ class Reassembler:
 
         :returns: the whole message, when this chunk completes it.
         :raises ValueError: it is not of the format, or too large, or completes what is no message;
-            nothing else is lost by it.
+            nothing else is lost by it. The text says whose it is and what is wrong.
         """
+        try:
+            return self._feed(uid, chunk)
+        except ValueError as error:
+            raise ValueError(f"of uid {uid}: {error}") from error
+
+    def forget(self, uid: int) -> None:
+        """This user has left."""
+        self._users.pop(uid, None)
+
+    def _feed(self, uid: int, chunk: str) -> dict[str, Any] | None:
         fields = _fields(chunk)
         now = self._clock()
         self._give_up(now - PATIENCE_S)
-        user = self._users.setdefault(uid, _User())
+        user = self._users.setdefault(uid, _User(uid))
         if hash(fields) in user.finished:
             return None
         message_id = _keep(user, fields, now)
@@ -130,10 +153,6 @@ class Reassembler:
             return _message(user.finish(message_id, now))
         self._make_room(user)
         return None
-
-    def forget(self, uid: int) -> None:
-        """This user has left."""
-        self._users.pop(uid, None)
 
     def _give_up(self, before: float) -> None:
         for user in self._users.values():

@@ -20,7 +20,7 @@ from agent.tools.outputs import BadOutput, encode_output
 from agent.tools.run_context import RunContext
 
 ANYBODY: Final = 0
-"""The uid where a channel does not tell who has sent a message."""
+"""The uid where a channel does not tell who has sent a message, as older relays do not."""
 ANSWERED: Final = 64
 """Calls whose end is remembered, to tell an answer that comes late or twice from a made-up one."""
 
@@ -38,13 +38,14 @@ class _Waiting:
 class ClientCalls:
     """The calls that the user's client has to run.
 
-    :param publish: sends one message to the people in the channel; does not wait.
+    :param publish: sends one message to the people in the channel; does not wait. What it returns
+        is why the message is too long to be sent.
     :param withdraw: takes back what has not been sent yet of a call, by its id; false: it was sent.
     """
 
     def __init__(
         self,
-        publish: Callable[[dict[str, Any]], None],
+        publish: Callable[[dict[str, Any]], str | None],
         withdraw: Callable[[str], bool] = lambda _: False,
     ) -> None:
         self._publish, self._withdraw = publish, withdraw
@@ -60,16 +61,19 @@ class ClientCalls:
         """
         if run.uid is None:
             return _failed(tool, "the user is not there")
-        waiting = self._waiting[call_id] = _Waiting(run.uid)
-        self._publish(
-            {
-                "type": "client_tool_call",
-                "tool_call_id": call_id,
-                "name": tool.name,
-                "arguments": arguments,
-                "uid": run.uid,
-            }
-        )
+        asked = {
+            "type": "client_tool_call",
+            "tool_call_id": call_id,
+            "name": tool.name,
+            "arguments": arguments,
+            "uid": run.uid,
+        }
+        if (too_long := self._publish(asked)) is not None:
+            return _failed(tool, f"the arguments are too long for the data channel: {too_long}")
+        return await self._answer_to(call_id, tool, run.uid)
+
+    async def _answer_to(self, call_id: str, tool: ClientTool, uid: int) -> LocalToolCallExecuted:
+        waiting = self._waiting[call_id] = _Waiting(uid)
         try:
             with trio.move_on_after(tool.timeout_s):
                 await waiting.answered.wait()

@@ -9,12 +9,15 @@ const SHAPE = /^([^|]{1,32})\|(\d{1,3})\|(\d{1,3})\|([A-Za-z0-9+/]*={0,2})$/;
 
 /** Cut an object into packets. `id` must be new for every message. */
 export function split(message, id = newId()) {
-  const bytes = new TextEncoder().encode(JSON.stringify(message));
+  const bytes = new TextEncoder().encode(wellFormed(JSON.stringify(message)));
   const text = btoa(Array.from(bytes, (byte) => String.fromCharCode(byte)).join(""));
   const room = PACKET - `${id}|${PARTS}|${PARTS}|`.length;
   const parts = Math.max(1, Math.ceil(text.length / room));
   return Array.from({ length: parts }, (_, n) => `${id}|${n + 1}|${parts}|${text.slice(n * room, (n + 1) * room)}`);
 }
+
+/** JSON text without halves of surrogate pairs, as of a text cut within an emoji: the agent takes none. */
+const wellFormed = (json) => json.replace(/\\(?:ud...|.)/g, (escape) => (escape.length > 2 ? "\ufffd" : escape));
 
 const newId = () =>
   Array.from(crypto.getRandomValues(new Uint8Array(8)), (byte) => byte.toString(16).padStart(2, "0")).join("");

@@ -7,7 +7,7 @@
 // none of them becomes code or HTML.
 
 const NAME = /^[A-Za-z0-9_-]{1,64}$/;
-const RESULT = 32 * 1024; // bytes of JSON: what the agent takes
+const RESULT = 32 * 1024; // bytes of JSON: what the agent gives its model, and less than it takes in one message
 
 /** By name: functions, async or not, that take the arguments and return JSON or throw an Error for the model. */
 export const TOOLS = new Map([

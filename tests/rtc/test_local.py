@@ -258,6 +258,9 @@ async def test_control_that_makes_no_sense_is_passed_over() -> None:
             '{"control": "left", "uid": "7"}',
             '{"control": "clear", "uid": 7}',
             '{"control": "of the future", "uid": 7}',
+            '{"control": "data", "uid": 7}',
+            '{"control": "data", "uid": "7", "packet": "id|1|1|e30="}',
+            '{"control": "data", "uid": 7, "packet": {}}',
         ):
             await relay.say(text)
         await relay.say({"control": "joined", "uid": PERSON})
@@ -267,8 +270,11 @@ async def test_control_that_makes_no_sense_is_passed_over() -> None:
 async def test_data_messages_both_ways() -> None:
     relay = Relay()
     async with joined(relay) as channel:
-        await relay.say("id|1|1|e30=")
+        await relay.say("id|1|1|e30=")  # an older relay tells nobody who has sent it
         assert await next_event(channel) == DataReceived(0, "id|1|1|e30=")
+        for packet in ("id|1|1|e30=", 'a "quoted" \u00e9\u4f60\\'):
+            await relay.say({"control": "data", "uid": PERSON, "packet": packet})
+            assert await next_event(channel) == DataReceived(PERSON, packet)
         await channel.send_data("id|1|1|e31=")
         await relay.until(lambda: relay.got)
     assert relay.got == ["id|1|1|e31="]

@@ -2,8 +2,12 @@
 
 from typing import Any
 
+import orjson
 from playwright.sync_api import Page
 
+from agent.streams.chat import MAX_SENT_PARTS, MAX_WHOLE
+from agent.streams.chunks import MAX_MESSAGE_ID, ONE_CHUNK, Reassembler, to_chunks
+from agent.tools.outputs import MAX_OUTPUT, encode_output
 from tests.server.helpers import serving
 from tests.server.test_page import browse
 
@@ -38,30 +42,29 @@ COLOURS = """async (colours) => {
   }
   return done;
 }"""
-# What a call answers to these messages, message by message: with what it tells the page, in order.
+# What a call answers to these messages, each in its packets: with what it tells the page, in order.
 ANSWER = """async (messages) => {
   const { Call } = await import("/web/call.js");
-  const { Assembler, split } = await import("/web/chunks.js");
   let told = [];
-  const packets = new Assembler();
   const page = { ontool: (...used) => told.push(used), onevent: (event) => told.push(event.type) };
   const call = new Call("room", page);
-  call.channel = {
-    sendData(packet) {
-      const whole = packets.push(packet, 0);
-      if (whole) told.push(whole);
-    },
-    close() {},
-  };
+  call.channel = { sendData: (packet) => told.push({ packet }), close() {} };
   const all = [];
-  for (const message of [...messages, "close", messages[0]]) {
+  for (const message of messages) {
     told = [];
     if (message === "close") call.close();
-    else for (const packet of split(message)) call.data(packet);
+    else for (const packet of message) call.data(packet);
     await new Promise((resolve) => setTimeout(resolve, 20));
     all.push(told);
   }
   return all;
+}"""
+# Tools that fill a result; the second repeats half of a surrogate pair.
+FILLERS = """async () => {
+  const { TOOLS } = await import("/web/tools.js");
+  TOOLS.set("repeat", ({ text, times }) => text.repeat(times));
+  TOOLS.set("halve", ({ text, times }) => text.slice(0, 1).repeat(times));
+  TOOLS.set("fail", ({ text }) => { throw new Error(text); });
 }"""
 # What is said and done; the person's words are written down last.
 LATE = """async () => {
@@ -84,13 +87,27 @@ LATE = """async () => {
 CALL = {"type": "client_tool_call", "tool_call_id": "1", "name": "get_page_time", "arguments": {}}
 
 
+def answers(page: Page, *messages: Any) -> list[list[Any]]:
+    """What a call answers and tells the page: over the agent's own packets, and read by it."""
+    ids = (f"{number:0{MAX_MESSAGE_ID}}" for number in range(len(messages)))
+    pairs = zip(messages, ids, strict=True)
+    sent = [m if m == "close" else to_chunks(m, message_id) for m, message_id in pairs]
+    reassembler = Reassembler()
+
+    def read(told: Any) -> Any:
+        return reassembler.feed(7, told["packet"]) if isinstance(told, dict) else told
+
+    came = page.evaluate(ANSWER, sent)
+    return [[it for it in map(read, told) if it is not None] for told in came]
+
+
 def error(words: str) -> dict[str, Any]:
     """What comes of a call that came to nothing."""
     return {"result": {"error": words}, "error": words}
 
 
 async def test_whatever_a_tool_of_the_page_does_is_a_result() -> None:
-    limit = 32 * 1024
+    limit = MAX_OUTPUT
     cases: list[tuple[str, object, dict[str, Any]]] = [
         ("echo", {"a": [1, None, "é"]}, {"result": {"a": [1, None, "é"]}}),
         ("echo", None, {"result": {}}),
@@ -157,7 +174,7 @@ async def test_the_page_answers_the_calls_of_its_agent() -> None:
     ]
 
     def act(page: Page) -> None:
-        told = page.evaluate(ANSWER, [CALL, unknown, *no_calls])
+        told = answers(page, CALL, unknown, *no_calls, "close", CALL)
         (shown, answer), (tried, refusal), *rest = told
         assert shown == ["get_page_time", None]
         assert answer["tool_call_id"] == "1"
@@ -170,9 +187,45 @@ async def test_the_page_answers_the_calls_of_its_agent() -> None:
         # nothing.
         events = [["a.b"], *[["client_tool_call"]] * 3]
         assert rest == [*events, [], []]
+        hold_to_limits(page)
 
     async with serving() as served:
         await browse(served, act)
+
+
+def hold_to_limits(page: Page) -> None:
+    """The longest that one side lets through is read by the other, whatever is in it."""
+    sizes = {"x": 1, "\1": 6, "\u20ac": 3, r"\ud83d": 7}  # in JSON
+    times = {text: (MAX_OUTPUT - 2) // size for text, size in sizes.items()}
+    longest = [call("repeat", text=text, times=times[text]) for text in times]
+    # Half of a surrogate pair is 6 bytes in JSON, too, and nothing that a text may hold.
+    halves = call("halve", text="\U0001f600", times=(MAX_OUTPUT - 2) // 6)
+    cut = call("fail", text="x" * 999 + "\U0001f600")
+    page.evaluate(FILLERS)
+    told = answers(page, *longest, halves, cut, *from_agent())
+    results = [answer["result"] for _, answer in told[:-2]]
+    assert results[:-1] == [
+        *(text * times[text] for text in times),
+        "\ufffd" * ((MAX_OUTPUT - 2) // 6),
+    ]
+    assert results[-1] == {"error": "x" * 999 + "\ufffd"}
+    assert max(len(encode_output(result).encode()) for result in results) == MAX_OUTPUT
+    asked, event = told[-2:]
+    assert asked[0] == ["get_page_time", None]
+    assert event == ["a.b"]
+
+
+def call(name: str, **arguments: Any) -> dict[str, Any]:
+    return CALL | {"name": name, "arguments": arguments}
+
+
+def from_agent() -> list[dict[str, Any]]:
+    """The longest call and the longest of other messages that the agent sends."""
+    asked, event = call("get_page_time", text=""), {"type": "a.b", "transcript": ""}
+    asked["arguments"]["text"] = "x" * (MAX_WHOLE - len(orjson.dumps(asked)))
+    most = ONE_CHUNK * MAX_SENT_PARTS
+    event["transcript"] = "x" * (most - len(orjson.dumps(event)))
+    return [asked, event]
 
 
 async def test_what_was_asked_stands_before_the_tool_that_it_made_the_agent_use() -> None:

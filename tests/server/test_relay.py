@@ -144,6 +144,7 @@ def test_a_receipt_goes_to_the_one_whose_audio_it_is_for() -> None:
         '{"control": "played", "uid": true, "samples": 1}',
         '{"control": "played", "uid": 2, "samples": 1.5}',
         '{"control": "played", "uid": 2}',
+        '{"control": "data", "uid": 2, "packet": "1|1|1|e30="}',
         "",
         "x" * 1_025,
         "é" * 513,
@@ -163,6 +164,23 @@ def test_other_text_goes_to_all_others(packet: str) -> None:
     ann, bob, cas = joined(relay, "1", "2", "3")
     relay.receive(ann, packet)
     assert [waiting(ann), waiting(bob), waiting(cas)] == [[], [packet], [packet]]
+
+
+@pytest.mark.parametrize(
+    "packet", ["1|1|1|e30=", "\u00e9" * 512, "\1" * 1_024, 'a "b" \\ \u4f60\n']
+)
+def test_agents_are_told_who_has_sent_a_packet_and_people_are_not(packet: str) -> None:
+    relay = make_relay()
+    ann, bob = joined(relay, "1", "2")
+    agents = [relay.join("room", uid, is_agent=True) for uid in ("3", "4")]
+    for member in (ann, bob, *agents):
+        waiting(member)
+    for sender in (ann, agents[0]):
+        relay.receive(sender, packet)
+    of_ann = {"control": "data", "uid": 1, "packet": packet}
+    assert [waiting(ann), waiting(bob)] == [[packet], [packet] * 2]
+    assert waiting(agents[0]) == [of_ann]
+    assert waiting(agents[1]) == [of_ann, of_ann | {"uid": 3}]
 
 
 def test_leaving_is_told_once_and_an_empty_channel_is_gone() -> None:

@@ -23,6 +23,7 @@ from agent.streams.chat import (
     MAX_SENT_PARTS,
     MAX_TEXT,
     MAX_TURNS,
+    MAX_WHOLE,
     READ_WITHIN_S,
     Chat,
 )
@@ -343,7 +344,8 @@ async def test_ids_that_are_longer_than_any_message_are_dropped(
     listener: Listener, autojump_clock: MockClock, caplog: pytest.LogCaptureFixture
 ) -> None:
     for message in (delta("i" * 500_000, "x"), final("i" * 500_000, "x"), final("j", "y")):
-        listener.chat.put(message)
+        refused = listener.chat.put(message)
+        assert (refused is None) == (message["item_id"] == "j")
     assert await listener.messages() == [final("j", "y")]
     assert [message for message in caplog.messages if "too long" in message] == [
         f"a {kind} is too long for a data message: dropped" for kind in (DELTA, FINAL)
@@ -373,6 +375,27 @@ async def test_a_final_is_as_long_as_can_be_sent_in_time(
     if len(kept) < MAX_TEXT:
         most = min(MAX_SENT_PARTS, Pace(*limits).packets_within(READ_WITHIN_S))
         assert 0.95 * most <= len(chunks) <= most
+
+
+@pytest.mark.parametrize("limits", [NEW, OLD, LEAST, FAST])
+async def test_what_cannot_be_cut_is_sent_if_a_client_can_put_it_together(
+    limits: tuple[int, int], autojump_clock: MockClock, nursery: trio.Nursery
+) -> None:
+    line = Line()
+    chat = Chat(line.send, "i" * 29, pace=Pace(*limits))  # ids as long as may be
+    nursery.start_soon(chat.run)
+    chat.put(delta("warm", "up" * 8000))  # nothing is left of a burst
+    await trio.sleep(2)
+    line.packets.clear()
+    most = min(MAX_WHOLE, ONE_CHUNK * Pace(*limits).packets_within(READ_WITHIN_S))
+    message = {"type": "client_tool_call", "arguments": ""}
+    message["arguments"] = "x" * (most - len(orjson.dumps(message)))
+    longer = message | {"arguments": message["arguments"] + "x"}
+    assert chat.put(longer) == f"{most + 1} bytes of JSON; at most {most} can be sent"
+    assert chat.put(message) is None
+    await trio.sleep(20)
+    for sent in (read(p.chunk for p in line.packets), EarlierClient().read(line.packets)):
+        assert [it for it in sent if "arguments" in it] == [message]
 
 
 def is_long(chunk: str) -> bool:

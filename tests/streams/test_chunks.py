@@ -230,6 +230,7 @@ def test_junk_is_refused_and_nothing_of_it_is_kept(chunk: str) -> None:
         reassembler.feed(1, chunk)
     assert type(caught.value) is ValueError
     assert str(caught.value).isprintable()
+    assert str(caught.value).startswith("of uid 1: ")
     assert len(str(caught.value)) < 200
     assert reassembler.feed(1, to_chunks({"a": 1}, "id")[0]) == {"a": 1}
 
@@ -267,18 +268,31 @@ def test_junk_of_any_kind_is_a_value_error_or_a_message(chunk: str) -> None:
     assert message is None or isinstance(message, dict)
 
 
+def test_a_message_of_too_many_parts_is_refused_by_name() -> None:
+    chunks = to_chunks({"tool_call_id": "c", "result": "x" * 60_000}, "id")
+    reassembler = Reassembler()
+    for chunk in chunks:
+        with pytest.raises(ValueError, match=r"of uid 7: parts must be .* at most 64"):
+            reassembler.feed(7, chunk)
+
+
 # -- what is kept --------------------------------------------------------------------------------
 
 
-def test_what_is_incomplete_for_long_is_given_up() -> None:
+def test_what_is_incomplete_for_long_is_given_up(caplog: pytest.LogCaptureFixture) -> None:
     clock = Clock()
     reassembler = Reassembler(clock)
     a, b = chunks_of("a"), chunks_of("b")
     assert fed(reassembler, 1, [a[0], b[0]]) == []
     clock.now += PATIENCE_S
     assert fed(reassembler, 1, [a[1]]) == [long("a")]
+    assert not caplog.messages
     clock.now += 0.1
     assert fed(reassembler, 1, [b[1]]) == []
+    assert caplog.messages == [
+        "a message of uid 1, with 1 of its 2 parts there, is dropped: "
+        "it was not complete within 5 s"
+    ]
     assert fed(reassembler, 1, [b[0]]) == [long("b")]
 
 
@@ -292,11 +306,17 @@ def test_the_time_is_counted_from_the_first_part() -> None:
     assert fed(reassembler, 1, [chunks[2]]) == []
 
 
-def test_of_too_many_unfinished_messages_of_a_user_the_oldest_is_given_up() -> None:
+def test_of_too_many_unfinished_messages_of_a_user_the_oldest_is_given_up(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
     reassembler = Reassembler()
     chunks = {n: to_chunks({"n": n, "text": "x" * 1000}, f"id{n}") for n in range(MAX_PARTIAL + 1)}
     for two in chunks.values():
         assert fed(reassembler, 1, two[:1]) == []
+    assert caplog.messages == [
+        "a message of uid 1, with 1 of its 2 parts there, is dropped: "
+        "there is no room for more that is incomplete"
+    ]
     for n in (MAX_PARTIAL, 1):
         assert fed(reassembler, 1, chunks[n][1:]) == [{"n": n, "text": "x" * 1000}]
     assert fed(reassembler, 1, chunks[0][1:]) == []

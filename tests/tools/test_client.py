@@ -3,21 +3,25 @@
 import logging
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from typing import Any
+from typing import Any, cast
 
 import orjson
 import pytest
 import trio
-from attrs import define, field
+from attrs import define, evolve, field
 from trio.testing import MockClock, wait_all_tasks_blocked
+from trio_websocket import WebSocketConnection
 
 from agent.rtc.channel import DataReceived, UserLeft
-from agent.streams.chunks import to_chunks
+from agent.rtc.local import open_local_channel
+from agent.streams.chat import MAX_WHOLE
+from agent.streams.chunks import Reassembler, to_chunks
 from agent.tools import ClientTool, LocalToolCallExecuted, RunContext, ToolContext
 from agent.tools.client import ANSWERED, ANYBODY, ClientCalls
 from agent.tools.outputs import MAX_OUTPUT
-from tests.fakes.call import Running, a_call
-from tests.fakes.channel import PERSON
+from tests.fakes.call import OPTIONS, Running, a_call
+from tests.fakes.channel import PERSON, MemoryChannel
+from tests.server.helpers import LIMIT_S, control, serving
 
 SHOW = ClientTool(name="show", parameters={"type": "object"}, timeout_s=5)
 LEFT = {"error": "the user's client has left"}
@@ -203,6 +207,26 @@ async def test_few_of_the_calls_that_are_over_are_remembered(autojump_clock: Moc
     assert len(asked.calls._over) == ANSWERED
 
 
+async def test_a_call_that_is_too_long_is_not_waited_for(
+    autojump_clock: MockClock, caplog: pytest.LogCaptureFixture
+) -> None:
+    asked: list[dict[str, Any]] = []
+
+    def refuse(message: dict[str, Any]) -> str:
+        asked.append(message)
+        return "9 bytes; at most 8"
+
+    calls = ClientCalls(refuse)
+    outcome = await calls.call("c", SHOW, {"x": 1}, RunContext(uid=PERSON))
+    words = "the arguments are too long for the data channel: 9 bytes; at most 8"
+    assert orjson.loads(outcome.json_encoded_output) == {"error": words}
+    assert outcome.failed
+    assert trio.current_time() == 0
+    assert [message["type"] for message in asked] == ["client_tool_call"]  # and nobody is told off
+    assert not calls._waiting
+    assert caplog.messages == [f"the client's tool show: {words}"]
+
+
 # In a whole call.
 
 
@@ -215,9 +239,10 @@ def answer(call: Running, uid: int, result: Any, call_id: str = "c") -> None:
         call.channel.tell.send_nowait(DataReceived(uid, chunk))
 
 
-async def ask(call: Running) -> None:
+async def ask(call: Running, arguments: str = "{}") -> None:
     """The model has the client run something."""
-    item = {"type": "function_call", "id": "i", "call_id": "c", "name": "show", "arguments": "{}"}
+    item = {"type": "function_call", "id": "i", "call_id": "c", "name": "show"}
+    item["arguments"] = arguments
     await call.model.send("response.created", response={"id": "r", "status": "in_progress"})
     done = {"response_id": "r", "output_index": 0, "item": item}
     await call.model.send("response.output_item.done", **done)
@@ -244,6 +269,20 @@ async def test_the_call_goes_to_the_channel_and_its_answer_to_the_model(
         answer(call, OTHER, "not this")
         answer(call, PERSON, "shown")
         assert await told(call) == "shown"
+
+
+async def test_of_arguments_that_are_too_long_the_model_is_told_at_once(
+    autojump_clock: MockClock,
+) -> None:
+    # Written shorter by the model than by us: 1e15 is 1000000000000000.0.
+    arguments = f'{{"x": [{",".join(["1e15"] * (MAX_WHOLE // 18))}]}}'
+    async with a_call(tools=tools()) as call:
+        await ask(call, arguments)
+        words = (await told(call))["error"]
+        assert words.startswith("the arguments are too long for the data channel: ")
+        assert words.endswith(f" bytes of JSON; at most {MAX_WHOLE} can be sent")
+        assert not call.channel.messages
+        assert trio.current_time() < 1
 
 
 async def test_the_person_may_leave_meanwhile(autojump_clock: MockClock) -> None:
@@ -285,3 +324,48 @@ async def test_a_call_that_is_not_wanted_any_more_is_taken_back(
     assert orjson.loads(outcome.json_encoded_output) == SILENT
     cancel = {"type": "client_tool_cancel", "tool_call_id": "c"}
     assert messages[1:] == ([cancel] if is_sent else [])
+
+
+# On a local channel, whose relay tells an agent who has sent what.
+
+
+async def next_data(websocket: WebSocketConnection) -> str:
+    """The next data packet, as an ordinary member gets it."""
+    while not isinstance(text := await websocket.get_message(), str) or text.startswith("{"):
+        pass
+    return text
+
+
+async def test_on_a_local_channel_too_nobody_else_can_answer(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    [made_up] = to_chunks({"tool_call_id": "c", "result": "not this"}, "m1")
+    [right] = to_chunks({"tool_call_id": "c", "result": "shown"}, "m1")
+    options = evolve(OPTIONS, subscribe_uid=PERSON)
+    async with (
+        serving() as served,
+        served.join("room", PERSON) as person,
+        served.join("room", OTHER) as other,
+    ):
+        for member in (person, other):
+            assert (await control(member))["control"] == "members"
+        async with (
+            open_local_channel(f"ws://{served.here}/channels", "room", 99) as line,
+            # Of the channel in memory the call asks no more than this one has.
+            a_call(
+                options,
+                channel=cast(MemoryChannel, line),
+                person=False,
+                tools=tools(),
+                patience_s=LIMIT_S,
+            ) as call,
+        ):
+            await ask(call)
+            asked = Reassembler().feed(99, await next_data(person))
+            assert asked is not None
+            assert asked["uid"] == PERSON
+            await other.send_message(made_up)
+            assert await next_data(person) == made_up  # so the agent gets it first, too
+            await person.send_message(right)
+            assert await told(call) == "shown"
+    assert "a client's answer is from 8, who was not asked: dropped" in caplog.messages
