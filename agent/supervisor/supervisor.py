@@ -9,7 +9,7 @@ from contextlib import asynccontextmanager
 from typing import Any, Final
 
 import trio
-from attrs import evolve, frozen
+from attrs import evolve, field, frozen
 
 from agent.config import EMBEDDED_MODEL, Settings
 from agent.errors import AgentError
@@ -46,18 +46,27 @@ class StartFailed(AgentError):
 class AgentInfo:
     """What is known of one agent.
 
-    :ivar state: starting, running or stopping.
+    :ivar call_id: names this call; no other has it.
+    :ivar state: starting, running, stopping; and then ended, as was meant, or failed.
     :ivar started_at: seconds since 1970.
     :ivar embedded: whether it talks to the embedded model.
+    :ivar reason: why it stops, or ended.
+    :ivar exit_status: of its process; negative: the signal that killed it.
+    :ivar last_log: the last lines that the process of a failed one wrote.
     """
 
     channel_name: str
+    call_id: str
     uid: int
     state: str
     pid: int | None
     started_at: float
     model: str
     embedded: bool
+    metadata: dict[str, str] = field(factory=dict)
+    reason: str = ""
+    exit_status: int | None = None
+    last_log: tuple[str, ...] = ()
 
 
 class _Agent:
@@ -169,7 +178,9 @@ class Supervisor:
         agent = _Agent(
             AgentInfo(
                 channel_name=name,
+                call_id=secrets.token_hex(8),
                 uid=options.uid,
+                metadata=options.metadata,
                 state="starting",
                 pid=None,
                 started_at=time.time(),

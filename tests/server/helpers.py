@@ -58,6 +58,7 @@ class FakeAgents:
         self.started.append(options)
         info = AgentInfo(
             channel_name=options.channel_name,
+            call_id=f"call-{len(self.started)}",
             uid=options.uid,
             state="running",
             pid=4711,
