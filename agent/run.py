@@ -2,7 +2,7 @@
 
 import logging
 import secrets
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from datetime import datetime
 from functools import partial
@@ -20,11 +20,11 @@ from agent.config import (
     EMBEDDED_MODEL,
     Settings,
 )
-from agent.errors import ConfigError, sole_error, ungrouped
+from agent.errors import ConfigError, one_line, sole_error, ungrouped
 from agent.extras import require
 from agent.handle import Agent
 from agent.nurseries import outliving
-from agent.options import AgentOptions
+from agent.options import AgentOptions, OptionsError
 from agent.protocol.tools import RealtimeFunctionTool, Tool
 from agent.rtc.channel import RtcChannel
 from agent.session import Call, Outcome
@@ -196,17 +196,42 @@ async def _with_mcp(
 ) -> AsyncIterator[ToolContext]:
     """The tools that an agent has, of those that the operator allows, MCP servers' among them.
 
-    :raises ConfigError: the options name one that is not among them.
+    :raises OptionsError: the options name one that is not among them.
     """
     if not mcp.run_by_agent:
-        yield tools if options.tools is None else tools.select(options.tools)
+        yield _chosen(tools, options)
         return
     require("mcp", "or do without --mcp")
     from agent.tools.mcp import open_mcp_tools
 
-    async with open_mcp_tools(mcp, taken=[tool.name for tool in tools]) as more:
-        tools = ToolContext([*tools, *more])
-        yield tools if options.tools is None else tools.select(options.tools)
+    async with open_mcp_tools(mcp, taken=[tool.name for tool in tools]) as mcp_tools:
+        tools = ToolContext([*tools, *mcp_tools.tools])
+        yield _chosen(tools, options, mcp_tools.missing)
+
+
+def _chosen(
+    tools: ToolContext, options: AgentOptions, missing: tuple[str, ...] = ()
+) -> ToolContext:
+    """Those that the options name.
+
+    :param missing: MCP servers that cannot be reached. What is unknown may be theirs, and is then
+        done without: a call with fewer tools is better than none.
+    """
+    if options.tools is None:
+        return tools
+    unknown = [name for name in options.tools if tools.get(name) is None]
+    if unknown and not missing:
+        there = ", ".join(tool.name for tool in tools) or "none"
+        raise OptionsError(
+            [("tools", f"there is no tool {', '.join(unknown)}; there are: {there}")]
+        )
+    if unknown:
+        _log.warning("done without %s: %s cannot be reached", _list(unknown), _list(missing))
+    return tools.select([name for name in options.tools if name not in unknown])
+
+
+def _list(names: Iterable[str]) -> str:
+    return ", ".join(map(one_line, names))
 
 
 def model_for(

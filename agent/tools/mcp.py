@@ -8,6 +8,7 @@ from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 import trio
+from attrs import frozen
 
 from agent.errors import one_line
 from agent.tools.declaring import Tool
@@ -31,6 +32,19 @@ _ILLEGAL: Final = re.compile(r"[^A-Za-z0-9_-]")
 _log: Final = logging.getLogger(__name__)
 
 
+@frozen
+class McpTools:
+    """What the servers brought.
+
+    :ivar tools: to be registered. A name is the server's where no other tool has it, else it is
+        the server's own name, `_` and that.
+    :ivar missing: the names of the servers that could not be reached: any other tool may be theirs.
+    """
+
+    tools: tuple[McpTool, ...]
+    missing: tuple[str, ...]
+
+
 @asynccontextmanager
 async def open_mcp_tools(
     config: McpConfig,
@@ -38,7 +52,7 @@ async def open_mcp_tools(
     taken: Iterable[str] = (),
     restart_s: float = RESTART_S,
     log: Log = _log,
-) -> AsyncIterator[list[McpTool]]:
+) -> AsyncIterator[McpTools]:
     """Connect to the servers that the agent uses, all at once, and have their tools.
 
     Nothing that a server does is raised here, nor ends the context: one that cannot be reached is
@@ -53,21 +67,20 @@ async def open_mcp_tools(
 
     :param taken: names of other tools, which these then do not have.
     :param log: for what the servers write to standard error, too.
-    :returns: tools to be registered. A name is the server's where no other tool has it, else it
-        is the server's own name, `_` and that.
     """
     async with trio.open_nursery() as keeper:
         links = [Link(server, keeper, restart_s, log) for server in config.run_by_agent]
         try:
-            listed = await _connect(links, log)
-            yield _tools(listed, taken, log)
+            reached = await _connect(links, log)
+            missing = tuple(link.server.name for link in links if link not in reached)
+            yield McpTools(tuple(_tools(reached, taken, log)), missing)
         finally:
             for link in links:
                 link.close()
 
 
-async def _connect(links: "list[Link]", log: Log) -> "list[tuple[Link, Listed]]":
-    listed: dict[Link, list[Listed]] = {link: [] for link in links}
+async def _connect(links: "list[Link]", log: Log) -> "dict[Link, list[Listed]]":
+    listed: dict[Link, list[Listed]] = {}
 
     async def connect(link: Link) -> None:
         try:
@@ -80,7 +93,8 @@ async def _connect(links: "list[Link]", log: Log) -> "list[tuple[Link, Listed]]"
     async with trio.open_nursery() as nursery:
         for link in links:
             nursery.start_soon(connect, link)
-    return [(link, tool) for link, tools in listed.items() for tool in tools]
+    # In the order of the file, not in that in which they came.
+    return {link: listed[link] for link in links if link in listed}
 
 
 def _allowed(server: McpServer, tools: "Iterable[Listed]", log: Log) -> "Iterator[Listed]":
@@ -94,22 +108,24 @@ def _allowed(server: McpServer, tools: "Iterable[Listed]", log: Log) -> "Iterato
     yield from allowed
 
 
-def _tools(listed: "list[tuple[Link, Listed]]", taken: Iterable[str], log: Log) -> list[McpTool]:
+def _tools(
+    reached: "dict[Link, list[Listed]]", taken: Iterable[str], log: Log
+) -> Iterator[McpTool]:
     taken = set(taken)
+    listed = [(link, tool) for link, tools in reached.items() for tool in tools]
     often = Counter(_legal(tool.name) for _, tool in listed)
-    made = []
     for link, tool in listed:
         name = _legal(tool.name)
         if often[name] > 1 or name in taken:
             name = _legal(f"{link.server.name}_{tool.name}")
         name = _free(name, taken)
         try:
-            made.append(_tool(link, tool, name))
+            made = _tool(link, tool, name)
         except ToolError as error:
             log.warning("the MCP server %s: %s", one_line(link.server.name), error)
         else:
             taken.add(name)
-    return made
+            yield made
 
 
 def _legal(name: str) -> str:
@@ -132,12 +148,15 @@ def _tool(link: Link, tool: "Listed", name: str) -> McpTool:
         except McpError as error:
             raise McpError(link.server.conceal(str(error))) from None
 
+    options = link.server.options(tool.name)
     return Tool(
         name=name,
         description=(tool.description or tool.title or "")[:MAX_DESCRIPTION],
         parameters=tool.input_schema,
         fn=call,
-        timeout_s=link.server.timeout_s,
+        timeout_s=options.timeout_s or link.server.timeout_s,
+        on_interruption=options.on_interruption or link.server.on_interruption,
+        responds=options.responds,
     )
 
 

@@ -12,8 +12,9 @@ The file is the operator's: what may be launched, reached and called stands here
 import logging
 import re
 from collections.abc import Iterator, Mapping
+from functools import partial
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, TypeAlias, get_args
 from urllib.parse import urlsplit
 
 import orjson
@@ -26,6 +27,7 @@ from agent.extras import require
 from agent.protocol.base import UNSET
 from agent.protocol.tools import Mcp
 from agent.strict import exactly, faults, strict_converter
+from agent.tools.declaring import OnInterruption
 
 INHERITED: Final = ("HOME", "LANG", "LC_ALL", "LOGNAME", "PATH", "SHELL", "TERM", "TMPDIR", "USER")
 """What a server's process gets of the agent's environment: no key of the agent's is among it."""
@@ -67,7 +69,10 @@ _headers = check(_are_headers, "must be names and values of HTTP headers, in pri
 _environment = check(
     lambda value: all(name and "=" not in name for name in value), "a name is empty or holds a ="
 )
-_seconds = check(lambda value: 0 < value <= 3600, "must be more than 0 and at most 3600 seconds")
+_seconds = check(
+    lambda value: value is None or 0 < value <= 3600, "must be more than 0 and at most 3600 seconds"
+)
+_treatment = one_of(*get_args(OnInterruption))
 _approval = check(
     lambda value: (
         value is None
@@ -79,14 +84,32 @@ _approval = check(
 
 
 @frozen(kw_only=True)
+class ToolOptions:
+    """How the calls of one tool are treated; see `agent.tools.declaring.Declaration`.
+
+    :ivar timeout_s: seconds that one call may take; None: as the server has it.
+    :ivar on_interruption: None: as the server has it.
+    """
+
+    timeout_s: float | None = field(default=None, validator=_seconds)
+    on_interruption: OnInterruption | None = field(default=None, validator=_treatment)
+    responds: bool = True
+
+
+Tools: TypeAlias = dict[str, ToolOptions] | None
+
+
+@frozen(kw_only=True)
 class McpServer:
     """One server.
 
     :ivar command: what is launched and spoken to on its standard input and output, with `args`,
         in `cwd`; `env` is put over what it inherits (`INHERITED`).
     :ivar url: in the place of a command: where the server is reached by streamable HTTP.
-    :ivar tools: those that the model is told of; None: all.
+    :ivar tools: those that the model is told of, by name; None: all. A file may have a list of
+        names, too.
     :ivar timeout_s: seconds that one call may take.
+    :ivar on_interruption: what becomes of calls when the person speaks over the agent.
     :ivar connect_timeout_s: seconds within which it has to be there and tell its tools.
     :ivar run_by: `agent`, or `model`: the model's own server calls it, and we never do.
     :ivar approve: the calls that are approved when the model's server asks: all (true), none
@@ -106,8 +129,9 @@ class McpServer:
     headers: dict[str, str] = field(factory=dict, validator=_headers, repr=False)
     description: str | None = None
     disabled: bool = False
-    tools: tuple[str, ...] | None = None
+    tools: Tools = None
     timeout_s: float = field(default=10.0, validator=_seconds)
+    on_interruption: OnInterruption = field(default="cancel", validator=_treatment)
     connect_timeout_s: float = field(default=10.0, validator=_seconds)
     run_by: str = field(default="agent", validator=one_of("agent", "model"))
     approve: Any = field(default=None, validator=_approval)
@@ -120,7 +144,7 @@ class McpServer:
             raise BadField("command", "a server has a command, or a url with headers, not both")
         if self.url is not None and (self.args or self.env or self.cwd is not None):
             raise BadField("url", "args, env and cwd belong to a command")
-        if self.tools == ():
+        if self.tools == {}:
             raise BadField("tools", "names none: leave it out for all, or have the server disabled")
         if self.run_by == "model":
             self._check_for_model()
@@ -132,6 +156,10 @@ class McpServer:
             raise BadField("run_by", "the model cannot run a command: only a url")
         if _LABEL.fullmatch(self.name) is None:
             raise BadField("run_by", "the server's name must be letters, digits, _ and - for that")
+        if self.on_interruption != "cancel":
+            raise BadField("on_interruption", "is for servers that are run by the agent")
+        if any(options != ToolOptions() for options in (self.tools or {}).values()):
+            raise BadField("tools", "options of tools are for servers that are run by the agent")
         approved = self.approve if isinstance(self.approve, list) else []
         if others := [name for name in approved if not self.allows(name)]:
             raise BadField("approve", f"not among its tools: {', '.join(others)}")
@@ -139,6 +167,10 @@ class McpServer:
     def allows(self, tool: str) -> bool:
         """Whether the model may call this tool of it."""
         return self.tools is None or tool in self.tools
+
+    def options(self, tool: str) -> ToolOptions:
+        """How the calls of this tool of it are treated."""
+        return (self.tools or {}).get(tool) or ToolOptions()
 
     def approves(self, tool: str) -> bool:
         """Whether a call is approved that the model's server asks about."""
@@ -300,4 +332,26 @@ class _Filling:
         return _PLACE.sub(found, text)
 
 
+def _tools(value: Any, _: Any) -> Tools:
+    match value:
+        case None:
+            return None
+        case list():
+            names = _CONVERTER.structure(value, tuple[str, ...])
+            return {name: ToolOptions() for name in names}
+        case dict():
+            return _CONVERTER.structure(value, dict[str, ToolOptions])
+    raise TypeError("expected a list of tools' names, or an object with options for each")
+
+
+def _options(value: Any, _: Any) -> ToolOptions:
+    options: ToolOptions = _TOOL_OPTIONS(exactly(dict, value), ToolOptions)
+    return options
+
+
 _CONVERTER: Final = strict_converter(forbid_extra_keys=True)
+_CONVERTER.register_structure_hook_func(lambda cls: cls == Tools, _tools)
+# Which words there are, the validator tells more clearly.
+_CONVERTER.register_structure_hook_func(lambda cls: cls == OnInterruption, partial(exactly, str))
+_TOOL_OPTIONS: Final = _CONVERTER.get_structure_hook(ToolOptions)
+_CONVERTER.register_structure_hook(ToolOptions, _options)

@@ -6,7 +6,6 @@ error goes to the log, line by line; and neither a long line nor a flood of them
 or log there is.
 """
 
-import os
 import signal
 import subprocess
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
@@ -19,6 +18,7 @@ from attrs import define, field
 
 from agent.errors import one_line
 from agent.tools.mcp_config import McpServer
+from agent.tools.mcp_group import Group, open_group
 from agent.tools.run_context import Log
 
 EXIT_S: Final = 1.0
@@ -60,7 +60,7 @@ class Ending:
 async def open_process(
     server: McpServer, ending: Ending, log: Log, prepare: Callable[[], Awaitable[None]]
 ) -> AsyncIterator[tuple[Any, Any]]:
-    """Launch a server in a session (and so a process group) of its own.
+    """Launch a server in a process group that ends with the agent; see `open_group`.
 
     When the context exits the server and what it launched are gone: its input is closed, and what
     then does not exit is sent SIGTERM, and SIGKILL. Cancellation begins with the SIGTERM.
@@ -71,7 +71,8 @@ async def open_process(
     :raises OSError: it cannot be launched.
     """
     assert server.command is not None
-    async with trio.open_nursery() as nursery:
+    # What the server leaves behind goes with the group.
+    async with open_group() as group, trio.open_nursery() as nursery:
         process: trio.Process = await nursery.start(
             partial(
                 trio.run_process,
@@ -81,12 +82,13 @@ async def open_process(
                 stderr=subprocess.PIPE,
                 env=server.env,
                 cwd=server.cwd,
-                start_new_session=True,
+                process_group=group.id,
                 check=False,
-                deliver_cancel=_end,
+                deliver_cancel=lambda _: _end(group),
             )
         )
         try:
+            await group.watch(process.pid)
             await prepare()
             with _Child(process, server, ending, log) as child:
                 for task in (child.write, child.read, child.relay, child.watch):
@@ -95,8 +97,6 @@ async def open_process(
         finally:
             await _close(process)
             nursery.cancel_scope.cancel()
-    # What it launched itself, and left behind. The group lives as long as one of them does.
-    _signal(process, signal.SIGKILL)
 
 
 async def _close(process: trio.Process) -> None:
@@ -106,16 +106,10 @@ async def _close(process: trio.Process) -> None:
         await process.wait()
 
 
-async def _end(process: trio.Process) -> None:
-    _signal(process, signal.SIGTERM)
+async def _end(group: Group) -> None:
+    group.signal(signal.SIGTERM)
     await trio.sleep(TERMINATE_S)
-    _signal(process, signal.SIGKILL)
-
-
-def _signal(process: trio.Process, number: signal.Signals) -> None:
-    # macOS refuses where all that is left of a group are zombies.
-    with suppress(ProcessLookupError, PermissionError):
-        os.killpg(process.pid, number)
+    group.signal(signal.SIGKILL)
 
 
 class _Child:

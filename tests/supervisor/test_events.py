@@ -1,11 +1,15 @@
 """What real agents tell their supervisor of a call, and how long it is kept."""
 
+from pathlib import Path
 from typing import Any
 
+import orjson
 import pytest
 import trio
+from attrs import evolve
 from trio_websocket import WebSocketConnection
 
+from agent.options import OptionsError
 from agent.supervisor.event_log import EventLog
 from agent.supervisor.supervisor import NotRunning, StartFailed, Tools, open_supervisor
 from tests.loopback import SESSION, Model, RefusingModel, send
@@ -89,3 +93,32 @@ async def test_a_start_that_fails_is_told_and_kept() -> None:
         stops, ended = await rest(supervisor.events("lobby"))
         assert "invalid_api_key" in stops["reason"]
         assert ended["state"] == "ended"
+
+
+# -- tools that only the agent knows -------------------------------------------------------------
+
+
+def mcp_file(path: Path, **server: Any) -> Tools:
+    path.write_bytes(orjson.dumps({"mcpServers": {"desk": server}}))
+    return Tools(names=("hang_up",), mcp=str(path))
+
+
+async def test_a_tool_that_no_server_has_is_the_requests_fault(tmp_path: Path) -> None:
+    """Though nobody but the agent can tell."""
+    tools = mcp_file(
+        tmp_path / "mcp.json", url="https://x.invalid/mcp", run_by="model", tools=["a"]
+    )
+    async with world() as w, open_supervisor(w.settings, tools) as supervisor:
+        with pytest.raises(OptionsError) as caught:
+            await supervisor.start(evolve(options(), tools=("nope",)))
+    assert caught.value.faults == [("tools", "there is no tool nope; there are: none")]
+
+
+async def test_a_tool_of_a_server_that_is_down_is_done_without(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    tools = mcp_file(tmp_path / "mcp.json", command="false")
+    async with world() as w, open_supervisor(w.settings, tools) as supervisor:
+        info = await supervisor.start(evolve(options(), tools=("book",)))
+        assert info.state == "running"
+    assert "done without book: desk cannot be reached" in caplog.text

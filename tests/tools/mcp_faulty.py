@@ -1,6 +1,6 @@
 """An MCP server that misbehaves, as its first argument says. It imports nothing slow.
 
-Its process id goes to standard error when it starts.
+Its process id and group go to standard error when it starts.
 """
 
 import json
@@ -11,6 +11,7 @@ import sys
 import time
 from typing import Any
 
+STUBBORN = ("stubborn", "apart")
 OBJECT = {"type": "object"}
 PAGES = [
     [{"name": "search", "inputSchema": OBJECT}, {"name": "bad", "inputSchema": {"type": "string"}}],
@@ -33,6 +34,8 @@ def result(way: str, method: str, params: dict[str, Any]) -> dict[str, Any] | No
         info = {"name": "faulty", "version": "1"}
         return {"protocolVersion": version, "capabilities": {"tools": {}}, "serverInfo": info}
     if method == "tools/list":
+        if way == "other":  # what has changed before there was a list, is in it
+            say(method="notifications/tools/list_changed")
         page = int(params.get("cursor", 0))
         following = {"nextCursor": str(page + 1)} if page + 1 < len(PAGES) else {}
         return {"tools": PAGES[page], **following}
@@ -48,12 +51,15 @@ def result(way: str, method: str, params: dict[str, Any]) -> dict[str, Any] | No
 
 def main(way: str) -> None:
     tell(f"pid {os.getpid()}")
+    tell(f"group {os.getpgrp()}")
+    if way == "apart":
+        os.setsid()
     if way == "secret":
         tell(f"my token is {os.environ['TOKEN']}")
     if way == "dies":
         tell("no such database")
         sys.exit(4)
-    if way == "stubborn":
+    if way in STUBBORN:
         signal.signal(signal.SIGTERM, signal.SIG_IGN)
         # It holds this process's pipes open.
         tell(f"child {subprocess.Popen(['sleep', '60']).pid}")
@@ -66,7 +72,7 @@ def main(way: str) -> None:
         if "id" not in message or way == "hangs":
             continue
         say(id=message["id"], result=result(way, message["method"], message.get("params", {})))
-    while way == "stubborn":
+    while way in STUBBORN:
         time.sleep(60)
 
 

@@ -13,6 +13,7 @@ from mcp.server.mcpserver import Context, Image, MCPServer
 from mcp.server.mcpserver.exceptions import ToolError
 
 server = MCPServer("tests")
+began: list[str] = []
 ended: list[str] = []
 
 
@@ -44,12 +45,19 @@ def environment() -> list[str]:
 async def stay(name: str) -> str:
     """Say that it is there, and never return."""
     print(f"{name} stays in {os.getpid()}", file=sys.stderr, flush=True)
+    began.append(name)
     try:
         await anyio.sleep_forever()
     finally:
         ended.append(name)
         print(f"{name} was cancelled", file=sys.stderr, flush=True)
     return name
+
+
+@server.tool()
+def begun() -> list[str]:
+    """Whose calls of `stay` have begun."""
+    return began
 
 
 @server.tool()
@@ -65,6 +73,15 @@ async def tell(ctx: Context) -> str:
         await ctx.report_progress(step, 3, "going on")
         await ctx.log("info", f"step {step}")
     return "told"
+
+
+@server.tool()
+async def forgo(ctx: Context, name: str) -> str:
+    """Have a tool no more, and say twice that there is a change."""
+    server.remove_tool(name)
+    for _ in range(2):
+        await ctx.session.send_tool_list_changed()
+    return name
 
 
 @server.tool()

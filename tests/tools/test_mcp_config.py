@@ -9,7 +9,7 @@ import pytest
 from agent.errors import ConfigError
 from agent.extras import EXTRAS
 from agent.protocol.base import UNSET
-from agent.tools.mcp_config import McpConfig, McpServer, load_mcp
+from agent.tools.mcp_config import McpConfig, McpServer, ToolOptions, load_mcp
 
 ENVIRON = {
     "PATH": "/bin",
@@ -67,6 +67,14 @@ def test_a_process_inherits_no_key(path: Path) -> None:
     assert one(path, command="x", env={"PATH": "/own"}).env == {"PATH": "/own"}
 
 
+def test_options_of_tools(path: Path) -> None:
+    server = one(path, command="x", tools={"a": {}, "b": {"timeout_s": 5, "responds": False}})
+    assert server.allows("a")
+    assert not server.allows("c")
+    assert server.options("a") == one(path, command="x", tools=["a"]).options("a") == ToolOptions()
+    assert server.options("b") == ToolOptions(timeout_s=5, responds=False)
+
+
 def test_variables_of_the_environment(path: Path) -> None:
     server = one(path, command="x", args=["--t=${TOKEN}"], env={"T": "<${TOKEN}>"})
     assert server.args == ("--t=token-123",)
@@ -89,6 +97,35 @@ def test_variables_of_the_environment(path: Path) -> None:
         ({"command": "x", "timeout_s": "5"}, ".timeout_s: expected a number, not text"),
         ({"command": "x", "run_by": "model"}, ".run_by: the model cannot run a command"),
         ({"command": "x", "tools": []}, ".tools: names none"),
+        ({"command": "x", "tools": {}}, ".tools: names none"),
+        ({"command": "x", "tools": "a"}, ".tools: expected a list of tools' names, or an object"),
+        ({"command": "x", "tools": ["a", 1]}, ".tools: expected text, not a whole number"),
+        ({"command": "x", "tools": {"a": 1}}, ".tools['a']: expected an object, not a whole"),
+        ({"command": "x", "tools": {"a": {"b": 1}}}, ".tools['a'].b: unknown field"),
+        (
+            {"command": "x", "tools": {"a": {"timeout_s": 0}}},
+            ".tools['a'].timeout_s: must be more than 0",
+        ),
+        (
+            {"command": "x", "tools": {"a": {"responds": 1}}},
+            ".tools['a'].responds: expected true or false, not a whole number",
+        ),
+        (
+            {"command": "x", "tools": {"a": {"on_interruption": "stop"}}},
+            ".tools['a'].on_interruption: must be one of cancel, finish, report",
+        ),
+        (
+            {"command": "x", "on_interruption": "stop"},
+            ".on_interruption: must be one of cancel, finish, report",
+        ),
+        (
+            {"url": "http://h", "run_by": "model", "on_interruption": "finish"},
+            ".on_interruption: is for servers that are run by the agent",
+        ),
+        (
+            {"url": "http://h", "run_by": "model", "tools": {"a": {"responds": False}}},
+            ".tools: options of tools are for servers that are run by the agent",
+        ),
         ({"command": "x", "run_by": "me"}, ".run_by: must be one of agent, model"),
         ({"command": "x", "approve": True}, ".approve: is for servers that are run by the model"),
         ({"url": "ftp://secret"}, ".url: must be a URL such as https://host/mcp"),
@@ -161,7 +198,9 @@ def test_what_the_model_is_told_of_a_server_that_it_runs(path: Path) -> None:
     config = load(
         path,
         mine={"command": "x"},
-        docs=far(tools=["search"], headers={"Authorization": "Bearer abcdef"}, description="Docs."),
+        docs=far(
+            tools={"search": {}}, headers={"Authorization": "Bearer abcdef"}, description="Docs."
+        ),
         web=far(),
     )
     docs, web = config.declarations()
