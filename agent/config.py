@@ -52,6 +52,10 @@ class Settings:
 
     :ivar local_channel_url: None means `DEFAULT_LOCAL_CHANNEL_URL`; a server puts its own.
     :ivar realtime_api_base_uri: None means OpenAI's, or the embedded model where no key is set.
+    :ivar agents_max: agents that a server has at a time; None: by the machine.
+    :ivar agents_warm: processes that a server keeps ready for agents.
+    :ivar agent_memory_mb: what an agent's process may take; 0: no limit.
+    :ivar drain_s: seconds for which a server that is to stop lets its agents go on.
     """
 
     rtc: str = field(default="auto", validator=one_of("auto", "agora", "local"))
@@ -79,6 +83,11 @@ class Settings:
     )
     log_format: str = field(default="color", validator=one_of("color", "plain", "json"))
     queue_warn: int = field(default=5, validator=in_range(1))
+    agents_max: int | None = field(default=None, validator=in_range(1))
+    agents_warm: int = field(default=1, validator=in_range(0, 100))
+    agent_memory_mb: int = field(default=512, validator=in_range(0))
+    agent_restart: str = field(default="on-failure", validator=one_of("never", "on-failure"))
+    drain_s: float = field(default=0.0, validator=in_range(0, 86_400))
 
     @property
     def embedded(self) -> bool:
@@ -163,14 +172,26 @@ def _parse(name: str, attribute: "Attribute[Any]", text: str) -> Any:
         if text.lower() in _TRUE | _FALSE:
             return text.lower() in _TRUE
         raise ConfigError(f"{name}: must be true or false, not {text!r}")
-    if wanted is int:
+    if wanted in (int, int | None):
         try:
             return int(text)
         except ValueError:
             raise ConfigError(f"{name}: must be a whole number, not {text!r}") from None
+    if wanted is float:
+        try:
+            return float(text)
+        except ValueError:
+            raise ConfigError(f"{name}: must be a number, not {text!r}") from None
     return text.lower() if attribute.name in _FOLDED else text
 
 
 _FOLDED: Final = frozenset(
-    {"rtc", "realtime_api_auth", "realtime_api_dialect", "log_level", "log_format"}
+    {
+        "rtc",
+        "realtime_api_auth",
+        "realtime_api_dialect",
+        "log_level",
+        "log_format",
+        "agent_restart",
+    }
 )

@@ -19,19 +19,29 @@ def one_line(words: str) -> str:
 
 
 class AgentError(Exception):
-    """What can go wrong with one agent; the text is one line for the person who reads the log."""
+    """What can go wrong with one agent; the text is one line for the person who reads the log.
+
+    :ivar kind: a stable word for it, in events, records and figures.
+    :ivar is_final: to try again would fail again.
+    """
 
     exit_status: ClassVar[int] = 1
+    kind: str = "call"
+    is_final: ClassVar[bool] = False
 
 
 class ConfigError(AgentError):
     """The operator's fault: a setting or an option is bad. The text names it."""
 
     exit_status = 2
+    kind = "config"
+    is_final = True
 
 
 class ModelError(AgentError):
     """The realtime model's side failed."""
+
+    kind = "model"
 
 
 class ModelUnreachable(ModelError):
@@ -44,6 +54,8 @@ class ModelRefused(ModelError):
     :ivar code: the server's own code, such as `invalid_api_key`, where it gave one.
     :param param: the field at fault, where it named one.
     """
+
+    is_final = True
 
     def __init__(self, message: str, code: str | None = None, param: str | None = None) -> None:
         said = one_line(message)
@@ -62,6 +74,8 @@ class ModelFormatUnknown(ModelError):
 
 class ChannelError(AgentError):
     """The RTC channel's side failed: it could not be joined, or it was lost."""
+
+    kind = "channel"
 
 
 class NotInCall(AgentError):

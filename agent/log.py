@@ -102,8 +102,11 @@ class _JsonFormatter(logging.Formatter):
         return orjson.dumps(fields).decode()
 
 
-def relay_line(line: str, channel_name: str) -> None:
-    """Log a line that an agent's process wrote: a JSON record of ours, or anything else."""
+def relay_line(line: str, channel_name: str) -> str:
+    """Log a line that an agent's process wrote: a JSON record of ours, or anything else.
+
+    :returns: its message.
+    """
     try:
         fields = orjson.loads(line)
         level = logging.getLevelNamesMapping()[fields["level"].upper()]
@@ -112,9 +115,10 @@ def relay_line(line: str, channel_name: str) -> None:
         name, level, message, created = "agent.output", logging.INFO, line, time.time()
         fields = {}
     logger = logging.getLogger(str(name))
+    text = f"{message}\n{fields['traceback']}" if "traceback" in fields else str(message)
     if logger.isEnabledFor(level):
-        text = f"{message}\n{fields['traceback']}" if "traceback" in fields else str(message)
         record = logger.makeRecord(str(name), level, "", 0, text, (), None)
         record.created, record.msecs = created, (created % 1) * 1000
         record.channel_name = channel_name
         logger.handle(record)
+    return text

@@ -26,11 +26,17 @@ class Outlet:
         self._waiting: deque[Message] = deque()
         self._events = self._dropped = 0
         self._line = b""
+        self._beat: Message = {}
         self._more = trio.Event()
 
     def state(self, message: Message) -> None:
         """Tell a state: a JSON object with `state`."""
         self._put(message)
+
+    def beat(self, message: Message) -> None:
+        """Tell that the agent is alive; of those that wait only the latest counts."""
+        self._beat = message
+        self._more.set()
 
     def event(self, event: Message) -> None:
         """Tell an event: a JSON object with `type`. One that is too large is told of by its size.
@@ -53,7 +59,7 @@ class Outlet:
         :param send: sends some of these bytes and returns how many; cancelled, none.
         """
         while True:
-            while self._waiting or self._line:
+            while self._line or self._waiting or self._beat:
                 self._line = self._line or self._pop()
                 self._line = self._line[await send(self._line) :]
             self._more = trio.Event()
@@ -61,6 +67,7 @@ class Outlet:
 
     def rest(self) -> bytes:
         """What has not been sent; it is taken."""
+        self._beat = {}
         lines = [self._pop() for _ in range(len(self._waiting) + bool(self._dropped))]
         line, self._line = self._line, b""
         return line + b"".join(lines)
@@ -70,9 +77,12 @@ class Outlet:
         self._more.set()
 
     def _pop(self) -> bytes:
-        if self._dropped:
+        message: Message
+        if self._beat:
+            message, self._beat = self._beat, {}
+        elif self._dropped:
             dropped, self._dropped = self._dropped, 0
-            message: Message = {"event": {"type": "events_dropped", "count": dropped}}
+            message = {"event": {"type": "events_dropped", "count": dropped}}
         else:
             message = self._waiting.popleft()
             self._events -= "event" in message

@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from datetime import datetime
 from functools import partial
+from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -279,6 +280,18 @@ def _embedded(settings: Settings) -> "AbstractAsyncContextManager[WebSocketConne
             "pip install 'trio-voice-agent[embedded]'"
         ) from error
     return open_embedded(**options_of(settings))
+
+
+def preload(settings: Settings) -> None:
+    """Import what a call by these settings needs, while there is none yet.
+
+    :raises ConfigError: it is not installed.
+    """
+    if settings.way_in() == "agora":
+        require("agora", "or set RTC=local to do without Agora")
+        import_module("agent.rtc.agora")
+    else:
+        import_module("agent.rtc.local")
 
 
 def channel_for(

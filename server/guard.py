@@ -20,7 +20,7 @@ def guard(app: Quart, keys: Keys, stages: Stages) -> None:
     @app.before_request
     async def check_request() -> Response | None:
         refusal = _check(request, keys, changes=request.method not in _SAFE)
-        if refusal is None and request.method not in _SAFE and stages.stopping.is_set():
+        if refusal is None and request.method not in _SAFE and stages.draining.is_set():
             return failure(503, "shutting_down", "The server is shutting down")
         return refusal
 

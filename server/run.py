@@ -9,7 +9,7 @@ from attrs import Factory, evolve, frozen
 from agent.config import EMBEDDED_MODEL, Settings
 from agent.listening import authority
 from agent.signals import stop_on_signals
-from agent.supervisor.supervisor import Tools, open_supervisor
+from agent.supervisor.supervisor import Supervisor, Tools, open_supervisor
 from server.app import create_app, make_relay
 from server.auth import Keys
 from server.serving import open_server
@@ -35,12 +35,19 @@ class Start:
 
 
 async def run(start: Start) -> None:
-    """Serve until SIGINT or SIGTERM, then stop the agents, then close what is open."""
+    """Serve until SIGINT or SIGTERM, then let the agents go on for the time that they are given,
+    then stop them, then close what is open. A second signal ends the time; a second SIGINT ends
+    the process.
+    """
     relay, stages = make_relay(), Stages()
 
     def stop(reason: str) -> None:
-        _log.info("%s: the agents leave first", reason)
-        stages.stopping.set()
+        if stages.draining.is_set():
+            _log.info("%s again: the agents leave now", reason)
+            stages.stopping.set()
+        else:
+            _log.info("%s: the agents leave first", reason)
+            stages.draining.set()
 
     async with trio.open_nursery() as nursery:
         await nursery.start(stop_on_signals, stop)
@@ -51,12 +58,29 @@ async def run(start: Start) -> None:
                     start.settings, supervisor, keys=start.keys, relay=relay, stages=stages
                 )
                 server.start(app)
-                _say_ready(start)
-                await stages.stopping.wait()
+                _say_ready(start, supervisor.limit)
+                await stages.draining.wait()
+                await _drain(supervisor, start.settings.drain_s, stages.stopping)
             stages.closing.set()
             relay.close()
         nursery.cancel_scope.cancel()
     _log.info("stopped")
+
+
+async def _drain(supervisor: Supervisor, seconds: float, stopping: trio.Event) -> None:
+    """Let agents end by themselves, until the time is over or `stopping` is set; then it is."""
+    running = len(supervisor.agents())
+    if running and seconds:
+        _log.info("%d agents may go on for %g s; another signal stops them", running, seconds)
+    async with trio.open_nursery() as nursery:
+
+        async def end_when_drained() -> None:
+            await supervisor.drain(seconds)
+            stopping.set()
+
+        nursery.start_soon(end_when_drained)
+        await stopping.wait()
+        nursery.cancel_scope.cancel()
 
 
 def settings_of_agents(start: Start) -> Settings:
@@ -77,8 +101,9 @@ def settings_of_agents(start: Start) -> Settings:
     return settings
 
 
-def _say_ready(start: Start) -> None:
+def _say_ready(start: Start, limit: int) -> None:
     model = start.settings.openai_model
     if start.settings.embedded:
         model = f"{EMBEDDED_MODEL}, a demo that needs no key; for a real one set OPENAI_API_KEY"
     _log.info("ready: open http://%s/ (model: %s)", authority(start.listener), model)
+    _log.info("at most %d agents at a time (AGENTS_MAX)", limit)

@@ -6,11 +6,13 @@ from attrs import Factory, frozen
 
 @frozen
 class Stages:
-    """Two steps, each an event.
+    """Steps, each an event.
 
-    :ivar stopping: the agents are being stopped; no new one may be started.
+    :ivar draining: no new agent may be started; those that run may go on.
+    :ivar stopping: the agents are being stopped.
     :ivar closing: the agents are gone; WebSockets are to be closed.
     """
 
+    draining: trio.Event = Factory(trio.Event)
     stopping: trio.Event = Factory(trio.Event)
     closing: trio.Event = Factory(trio.Event)

@@ -38,6 +38,11 @@ SPEC: dict[str, tuple[Any, str, Any, str, Any]] = {
     "LOG_LEVEL": ("info", "DEBUG", "debug", "warning", "warning"),
     "LOG_FORMAT": ("color", "plain", "plain", "JSON", "json"),
     "QUEUE_WARN": (5, "1", 1, "10", 10),
+    "AGENTS_MAX": (None, "1", 1, "40", 40),
+    "AGENTS_WARM": (1, "0", 0, "5", 5),
+    "AGENT_MEMORY_MB": (512, "0", 0, "300", 300),
+    "AGENT_RESTART": ("on-failure", "never", "never", "On-Failure", "on-failure"),
+    "DRAIN_S": (0.0, "1.5", 1.5, "600", 600.0),
 }
 
 

@@ -1,8 +1,8 @@
 """One agent process: launch it, speak with it, end it.
 
 The child gets one end of a socket pair. Settings and options, secrets among them, go down it and
-never stand in argv; its states come up it. Standard output is nobody's protocol, a native
-library may print: it goes to the log, line by line.
+never stand in argv; its states and events come up it. Standard output is nobody's protocol, a
+native library may print: it goes to the log, line by line.
 """
 
 import logging
@@ -11,125 +11,191 @@ import signal
 import socket
 import subprocess
 import sys
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
+from collections import deque
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from functools import partial
-from typing import Any, Final
+from typing import Any, Final, TypeAlias
 
 import trio
 
-from agent.config import Settings
 from agent.log import relay_line
-from agent.options import AgentOptions, to_plain
 from agent.supervisor.lines import receive_lines, send_line, text_lines
 
 TERMINATE_S: Final = 8.0
 """From SIGTERM to SIGKILL: an agent leaves its channel and closes its socket within 5 seconds."""
-EXIT_S: Final = 5.0
-"""From the end of a child's socket to its exit: only the interpreter's own end lies between."""
 LAST_WORDS_S: Final = 1.0
 """From a child's exit to the end of its output, which lies in the pipe already."""
+DUMP_S: Final = 0.5
+"""For a child that is stuck to write its stacks, which takes milliseconds."""
 LOG_LINE: Final = 2**16
 """Bytes of one line of its output; a longer one is cut in pieces."""
+LAST_LINES: Final = 40
+"""Of its output that are kept: a traceback, or the stacks of a few threads."""
+
+Message: TypeAlias = dict[str, Any]
 
 _log = logging.getLogger(__name__)
 
 
 class AgentProcess:
-    """A running agent process.
+    """A running agent process; see `run_agent_process`.
 
-    :ivar last_output: the last line that it wrote, for the reason of a crash.
+    :ivar warm: it has imported all that it needs, and waits for its options.
+    :ivar closed: it has closed its socket: it is ending, or dead.
+    :ivar gone: nothing is left of it.
+    :ivar on_message: is given what it tells; may be set anew at any time.
+    :ivar last_lines: what it wrote last, for the reason of a crash.
+    :ivar heard_at: when it last told something, by Trio's clock.
+    :ivar memory_bytes: resident, as it last told.
+    :ivar was_killed: it was sent SIGKILL, because it did not end when it was asked to.
     """
 
     def __init__(self, process: trio.Process, stream: trio.SocketStream) -> None:
-        self.last_output = ""
+        self.warm, self.closed, self.gone = trio.Event(), trio.Event(), trio.Event()
+        self.on_message: Callable[[Message], None] = _ignore
+        self.last_lines: deque[str] = deque(maxlen=LAST_LINES)
+        self.heard_at = trio.current_time()
+        self.memory_bytes = 0
+        self.was_killed = False
+        self.channel_name = ""
+        self.scope = trio.CancelScope()
         self._process, self._stream = process, stream
-        self._output_ended = trio.Event()
-        self._relaying = trio.CancelScope()
 
     @property
     def pid(self) -> int:
         """The process's id."""
         return self._process.pid
 
-    def states(self) -> AsyncIterator[dict[str, Any]]:
-        """What it tells, until it has closed its socket."""
-        return receive_lines(self._stream)
-
-    async def exit(self) -> int | None:
-        """Wait for the exit of a process that has closed its socket, and for the end of its log.
-
-        :returns: the exit status, negative for the signal that killed it; None if it does not
-            exit in time.
-        """
-        with trio.move_on_after(EXIT_S):
-            status = await self._process.wait()
-            await self._output_ended.wait()
-            return status
+    @property
+    def exit_status(self) -> int | None:
+        """Negative for the signal that killed it; None while it lives."""
         return self._process.returncode
 
-    async def relay_output(self, channel_name: str) -> None:
-        """Put what it writes into the log until it ends, also while it is being ended."""
+    async def tell(self, message: Message) -> None:
+        """Tell it something. Whether it is still there to hear it, `closed` tells."""
+        with suppress(trio.BrokenResourceError):
+            await send_line(self._stream, message)
+
+    def end(self) -> None:
+        """Have it end: SIGTERM, and SIGKILL after a deadline; `gone` tells when it has."""
+        self.scope.cancel()
+
+    async def dump_and_kill(self) -> None:
+        """Have the stacks of one that is stuck written to its output, and kill it.
+
+        Neither needs its help: the one is done by a handler in C, the other by the kernel.
+        """
+        if self.exit_status is None:
+            os.kill(self.pid, signal.SIGUSR2)
+        await trio.sleep(DUMP_S)
+        self.kill()
+
+    def kill(self) -> None:
+        """Kill it and what is in its process group."""
+        if self.exit_status is None:
+            self.was_killed = True
+            with suppress(ProcessLookupError):
+                os.killpg(self.pid, signal.SIGKILL)
+
+    async def listen(self) -> None:
+        """Take what it tells and what it writes, to the end of both."""
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(self._take_messages)
+            nursery.start_soon(self._take_output)
+
+    async def _take_messages(self) -> None:
+        async for message in receive_lines(self._stream):
+            self.heard_at = trio.current_time()
+            if message.get("state") == "warm":
+                self.warm.set()
+            elif "memory_bytes" in message:
+                self.memory_bytes = int(message["memory_bytes"])
+            else:
+                self.on_message(message)
+        self.closed.set()
+
+    async def _take_output(self) -> None:
         assert self._process.stdout is not None
-        with trio.CancelScope(shield=True) as self._relaying:
-            async for line in text_lines(self._process.stdout, LOG_LINE):
-                if line.strip():
-                    self.last_output = line
-                    relay_line(line, channel_name)
-        self._output_ended.set()
-
-    async def bound_output(self) -> None:
-        """End the relaying soon after the process: a grandchild may hold the pipe open."""
-        with trio.CancelScope(shield=True):
-            await self._process.wait()
-        self._relaying.deadline = trio.current_time() + LAST_WORDS_S
+        async for line in text_lines(self._process.stdout, LOG_LINE):
+            if line.strip():
+                self.last_lines.append(relay_line(line, self.channel_name))
 
 
-@asynccontextmanager
-async def open_agent_process(
-    settings: Settings, options: AgentOptions, **more: Any
-) -> AsyncIterator[AgentProcess]:
-    """Launch an agent, in a session (and so a process group) of its own.
+async def run_agent_process(first: Message, *, task_status: trio.TaskStatus[AgentProcess]) -> None:
+    """Launch an agent, in a session (and so a process group) of its own, and see it to its end.
 
-    :param more: what else it is to be told, as JSON has it; see `agent.supervised`.
+    The terminal's Ctrl-C does not reach it. Cancelled, or told by `AgentProcess.end`, the child is
+    sent SIGTERM, and SIGKILL after a deadline; when this returns it is gone.
 
-    When the context exits the process is gone: a child that is still there is sent SIGTERM, and
-    SIGKILL after a deadline. The terminal's Ctrl-C does not reach it.
+    :param first: what it is told at once; see `agent.supervised`.
+    :raises OSError: no process or no pipe can be made on this machine.
     """
     ours, theirs = socket.socketpair()
     stream = trio.SocketStream(trio.socket.from_stdlib_socket(ours))
-    # The stream is the outer one: closed inside a nursery that is being cancelled, it would raise
-    # Cancelled in the place of an error that is on its way.
-    async with stream, trio.open_nursery() as nursery:
-        with theirs:
-            process = await nursery.start(
-                partial(
-                    trio.run_process,
-                    [sys.executable, "-m", "agent.supervised", str(theirs.fileno())],
-                    stdin=subprocess.DEVNULL,
-                    stdout=subprocess.PIPE,
-                    stderr=subprocess.STDOUT,
-                    pass_fds=(theirs.fileno(),),
-                    start_new_session=True,
-                    check=False,
-                    deliver_cancel=_end,
-                )
-            )
-        agent = AgentProcess(process, stream)
-        nursery.start_soon(agent.relay_output, options.channel_name)
-        nursery.start_soon(agent.bound_output)
-        try:
-            with suppress(trio.BrokenResourceError):  # it died: the exit status will tell
-                first = {"settings": to_plain(settings), "options": to_plain(options)}
-                await send_line(stream, first | more)
-            yield agent
-        finally:
-            nursery.cancel_scope.cancel()
+    ending = partial(_end, killed := trio.Event())
+    agent: AgentProcess | None = None
+    try:
+        # The stream is the outer one: closed inside a nursery that is being cancelled, it would
+        # raise Cancelled in the place of an error that is on its way.
+        async with stream, trio.open_nursery() as nursery:
+            with theirs:
+                process = await nursery.start(partial(_launch, theirs.fileno(), ending))
+            agent = AgentProcess(process, stream)
+            nursery.start_soon(_listen, agent, process)
+            try:
+                with agent.scope:
+                    await agent.tell(first)
+                    task_status.started(agent)
+                    await process.wait()
+            finally:
+                nursery.cancel_scope.cancel()
+    finally:
+        if agent is not None:
+            agent.was_killed |= killed.is_set()
+            agent.closed.set()
+            agent.gone.set()
 
 
-async def _end(process: trio.Process) -> None:
+async def _launch(
+    control: int,
+    ending: Callable[[trio.Process], Awaitable[None]],
+    *,
+    task_status: trio.TaskStatus[trio.Process],
+) -> None:
+    await trio.run_process(
+        [sys.executable, "-m", "agent.supervised", str(control)],
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        pass_fds=(control,),
+        start_new_session=True,
+        check=False,
+        deliver_cancel=ending,
+        task_status=task_status,
+    )
+
+
+async def _listen(agent: AgentProcess, process: trio.Process) -> None:
+    """Listen also while it is being ended, and a little beyond its end, but no longer.
+
+    What it said last lies in the pipes already; but a grandchild may hold them open.
+    """
+    with trio.CancelScope(shield=True) as listening:
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(agent.listen)
+            await process.wait()
+            listening.deadline = trio.current_time() + LAST_WORDS_S
+
+
+async def _end(killed: trio.Event, process: trio.Process) -> None:
     process.terminate()
     await trio.sleep(TERMINATE_S)
     _log.warning("agent process %d does not end: it is killed", process.pid)
+    killed.set()
     with suppress(ProcessLookupError):
         os.killpg(process.pid, signal.SIGKILL)
+
+
+def _ignore(_: Message) -> None:
+    pass

@@ -2,107 +2,51 @@
 
 import logging
 import math
-import secrets
-import time
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
-from typing import Any, Final
+from functools import partial
+from typing import Final
 
 import trio
-from attrs import evolve, field, frozen
+from attrs import frozen
 
 from agent.config import EMBEDDED_MODEL, Settings
-from agent.errors import AgentError
-from agent.options import AgentOptions, OptionsError
-from agent.supervisor.event_log import EventLog
-from agent.supervisor.process import open_agent_process
+from agent.options import AgentOptions, OptionsError, to_plain
+from agent.supervisor.capacity import default_limit
+from agent.supervisor.event_log import Event, EventLog
+from agent.supervisor.info import (
+    AgentInfo,
+    AlreadyRunning,
+    JoinTimeout,
+    NotRunning,
+    StartFailed,
+    TooManyAgents,
+)
+from agent.supervisor.life import Life, new_info
+from agent.supervisor.pool import Pool
+from agent.supervisor.process import AgentProcess, Message, run_agent_process
+from agent.supervisor.restarts import Restarts
+from agent.watchdog import STUCK_S
 
-JOIN_S: Final = 30.0
-"""From launch to being in the channel: connecting and configuring the model, with its retries."""
+__all__ = [
+    "AgentInfo",
+    "AlreadyRunning",
+    "JoinTimeout",
+    "NotRunning",
+    "StartFailed",
+    "Supervisor",
+    "TooManyAgents",
+    "Tools",
+    "open_supervisor",
+]
 
 KEPT: Final = 64
-"""Channels whose last agent's events are kept: its end is the last of them."""
+"""Channels whose last agent is remembered when it has ended: why, and its last events."""
+KEPT_S: Final = 3600.0
+RETRY_AFTER_S: Final = 10
+"""Calls last for minutes: asking more often finds the same."""
 
 _log = logging.getLogger(__name__)
-
-
-class AlreadyRunning(AgentError):
-    """The channel has its agent already."""
-
-
-class NotRunning(AgentError):
-    """The channel has no agent."""
-
-
-class JoinTimeout(AgentError):
-    """The agent was not in its channel in time; its process is gone."""
-
-
-class StartFailed(AgentError):
-    """The agent ended before it was in its channel; the text says why."""
-
-
-@frozen(kw_only=True)
-class AgentInfo:
-    """What is known of one agent.
-
-    :ivar call_id: names this call; no other has it.
-    :ivar state: starting, running, stopping; and then ended, as was meant, or failed.
-    :ivar started_at: seconds since 1970.
-    :ivar embedded: whether it talks to the embedded model.
-    :ivar reason: why it stops, or ended.
-    :ivar exit_status: of its process; negative: the signal that killed it.
-    :ivar last_log: the last lines that the process of a failed one wrote.
-    """
-
-    channel_name: str
-    call_id: str
-    uid: int
-    state: str
-    pid: int | None
-    started_at: float
-    model: str
-    embedded: bool
-    metadata: dict[str, str] = field(factory=dict)
-    reason: str = ""
-    exit_status: int | None = None
-    last_log: tuple[str, ...] = ()
-
-
-class _Agent:
-    def __init__(self, info: AgentInfo) -> None:
-        self.info = info
-        self.events = EventLog(secrets.token_hex(4))
-        self.scope = trio.CancelScope()
-        self.gone = trio.Event()
-        self.joined = False
-
-    def has_joined(self, state: dict[str, Any]) -> None:
-        self.joined = True
-        if self.scope.cancel_called:
-            return  # it is being stopped already
-        self.info = evolve(
-            self.info,
-            state="running",
-            uid=int(state.get("uid", self.info.uid)),
-            model=str(state.get("model")),
-            embedded=bool(state.get("embedded")) or self.info.embedded,
-        )
-        self.events.add({"type": "state", "state": "running", "uid": self.info.uid})
-
-    def stop(self) -> None:
-        if self.info.state != "stopping":
-            self.stops("stopped")
-        self.scope.cancel()
-
-    def stops(self, reason: str) -> None:
-        self.info = evolve(self.info, state="stopping")
-        self.events.add({"type": "state", "state": "stopping", "reason": reason})
-
-    def ended(self) -> None:
-        self.events.add({"type": "state", "state": "ended"})
-        self.events.end()
-        self.gone.set()
 
 
 @frozen
@@ -130,72 +74,83 @@ class Tools:
 
 
 class Supervisor:
-    """Starts, lists and stops agents; see `open_supervisor`."""
+    """Starts, lists and stops agents; see `open_supervisor`.
 
-    def __init__(self, settings: Settings, nursery: trio.Nursery, tools: Tools) -> None:
-        self._settings, self._tools = settings, tools
+    :ivar limit: of agents at a time.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        nursery: trio.Nursery,
+        tools: Tools,
+        on_event: Callable[[AgentInfo, Event], None],
+    ) -> None:
+        self.limit = settings.agents_max or default_limit()
+        self._settings, self._tools, self._on_event = settings, tools, on_event
         self._nursery = nursery
-        self._agents: dict[str, _Agent] = {}
-        self._past: dict[str, EventLog] = {}
+        self._agents: dict[str, Life] = {}
+        self._past: dict[str, tuple[float, Life]] = {}
         self._closed = False
+        self.pool = Pool(settings.agents_warm, self._launch)
 
     def agents(self) -> list[AgentInfo]:
-        """All agents, in the order of their start."""
+        """All agents there are, in the order of their start."""
         return [agent.info for agent in self._agents.values()]
+
+    def capacity(self) -> tuple[int, int]:
+        """How many agents there are, and may be."""
+        return len(self._agents), self.limit
+
+    def get(self, channel_name: str) -> AgentInfo:
+        """The agent of a channel, or the last one that it had, of late.
+
+        :raises NotRunning: there is none.
+        """
+        return self._known(channel_name).info
 
     def events(self, channel_name: str) -> EventLog:
         """The events of a channel's agent, or of its last one.
 
         :raises NotRunning: there was none of late.
         """
-        agent = self._agents.get(channel_name)
-        log = self._past.get(channel_name) if agent is None else agent.events
-        if log is None:
-            raise NotRunning(f"no agent runs for channel: {channel_name}")
-        return log
+        return self._known(channel_name).events
 
-    async def start(self, options: AgentOptions) -> AgentInfo:
+    async def start(self, options: AgentOptions, *, tools: Tools | None = None) -> AgentInfo:
         """Start an agent. While the channel's former agent is being stopped this waits for it.
 
         Cancelled, the agent is stopped again.
 
+        :param tools: those that it may be given of, in the place of the supervisor's own.
         :returns: once the agent is in its channel.
         :raises ConfigError: it is to be in an Agora channel, and no project is set up.
         :raises OptionsError: it is to have a tool that the operator has not.
         :raises AlreadyRunning: the channel has one.
+        :raises TooManyAgents: there are as many as there may be.
         :raises JoinTimeout: it was not in the channel in time.
         :raises StartFailed: it ended before.
         """
         name = options.channel_name
+        tools = self._tools if tools is None else tools
         self._settings.way_in(options.rtc)
-        self._tools.check(options.tools)
+        tools.check(options.tools)
         self._check_open()
         while (former := self._agents.get(name)) is not None:
             if former.info.state != "stopping":
                 raise AlreadyRunning(f"Agent already running for channel: {name}")
             await former.gone.wait()
             self._check_open()
-        agent = _Agent(
-            AgentInfo(
-                channel_name=name,
-                call_id=secrets.token_hex(8),
-                uid=options.uid,
-                metadata=options.metadata,
-                state="starting",
-                pid=None,
-                started_at=time.time(),
-                model=options.model or self._settings.openai_model,
-                embedded=self._settings.openai_model == EMBEDDED_MODEL,
-            )
-        )
-        self._agents[name] = agent  # there was no await since the look
-        await self._nursery.start(self._run, agent, options)
+        if len(self._agents) >= self.limit:
+            raise TooManyAgents(self.limit, RETRY_AFTER_S)
+        # There was no await since the look.
+        agent = self._agents[name] = self._new(options, tools)
+        await self._nursery.start(self._run, agent)
         return agent.info
 
     async def stop(self, channel_name: str) -> AgentInfo:
         """Stop a channel's agent.
 
-        :returns: once its process is gone.
+        :returns: once its process is gone; how, is in it.
         :raises NotRunning: there is none.
         """
         agent = self._agents.get(channel_name)
@@ -205,85 +160,93 @@ class Supervisor:
         await agent.gone.wait()
         return agent.info
 
+    async def drain(self, seconds: float) -> None:
+        """Start no more agents, and let those that run end by themselves, for so long at most."""
+        self._closed = True
+        for agent in self._agents.values():
+            agent.restarts.allowed = False
+            if agent.info.state == "restarting":
+                agent.stop("the server is shutting down")
+        with trio.move_on_after(seconds):
+            for agent in list(self._agents.values()):
+                await agent.gone.wait()
+
     def close(self) -> None:
         """Stop all agents, those that are starting too, and start no more."""
         self._closed = True
         for agent in self._agents.values():
-            agent.stop()
+            agent.stop("the server is shutting down")
+
+    def _known(self, channel_name: str) -> Life:
+        found = self._agents.get(channel_name)
+        if found is None:
+            self._forget()
+            found = self._past.get(channel_name, (0.0, None))[1]
+        if found is None:
+            raise NotRunning(f"no agent runs for channel: {channel_name}")
+        return found
 
     def _check_open(self) -> None:
         if self._closed:
-            raise StartFailed("the server is shutting down")
+            raise StartFailed("the server is shutting down", "shutdown")
 
-    async def _run(
-        self, agent: _Agent, options: AgentOptions, *, task_status: trio.TaskStatus[None]
-    ) -> None:
-        fault: AgentError = StartFailed("it was stopped before it was in its channel")
+    def _new(self, options: AgentOptions, tools: Tools) -> Life:
+        embedded = self._settings.openai_model == EMBEDDED_MODEL
+        info = new_info(options, model=self._settings.openai_model, embedded=embedded)
+        told: Message = {"call_id": info.call_id, "tools": list(tools.modules), "mcp": tools.mcp}
+        restarts = Restarts(self._settings.agent_restart == "on-failure")
+        return Life(options, info, told, restarts, self._on_event)
+
+    async def _run(self, agent: Life, *, task_status: trio.TaskStatus[None]) -> None:
+        name, megabytes = agent.info.channel_name, self._settings.agent_memory_mb
+        agent.becomes("starting")
         try:
-            with agent.scope:
-                fault = await self._live(agent, options, task_status)
-        except* OSError as group:  # no process or no pipe can be made on this machine
-            fault = StartFailed(f"it could not be launched: {group.exceptions[0]}")
-            _log.error("%s", fault)
+            await agent.run(self.pool, megabytes * 2**20 or None, task_status=task_status)
         finally:
-            del self._agents[options.channel_name]
-            self._keep(options.channel_name, agent.events)
-            agent.ended()
-            _log.info("the agent of channel %s is gone", options.channel_name)
-        if not agent.joined:
-            raise fault
+            del self._agents[name]
+            self._past.pop(name, None)
+            self._past[name] = trio.current_time(), agent
+            self._forget()
 
-    def _keep(self, channel_name: str, events: EventLog) -> None:
-        self._past.pop(channel_name, None)
-        self._past[channel_name] = events
-        while len(self._past) > KEPT:
-            del self._past[next(iter(self._past))]
+    def _forget(self) -> None:
+        oldest = trio.current_time() - KEPT_S if self._past else math.inf
+        recent = [(name, it) for name, it in self._past.items() if it[0] >= oldest]
+        self._past = dict(recent[-KEPT:])
 
-    async def _live(
-        self, agent: _Agent, options: AgentOptions, task_status: trio.TaskStatus[None]
-    ) -> AgentError:
-        """Watch one agent until it ends by itself.
+    async def _launch(self) -> AgentProcess:
+        first: Message = {
+            "settings": to_plain(self._settings),
+            "tools": list(self._tools.modules),
+            "watchdog_s": STUCK_S,
+        }
+        process: AgentProcess = await self._nursery.start(partial(run_agent_process, first))
+        return process
 
-        :returns: why it ended, which is a fault only for one that had not joined yet.
-        """
-        why, faults = "", []
-        told = {"tools": list(self._tools.modules), "mcp": self._tools.mcp}
-        async with open_agent_process(self._settings, options, **told) as process:
-            agent.info = evolve(agent.info, pid=process.pid)
-            with trio.move_on_after(JOIN_S) as joining:
-                async for state in process.states():
-                    if "event" in state:
-                        agent.events.add(state["event"])
-                    elif state.get("state") == "running":
-                        agent.has_joined(state)
-                        joining.deadline = math.inf
-                        task_status.started()
-                    else:
-                        why = str(state.get("reason", ""))
-                        faults = [(path, words) for path, words in state.get("faults", ())]
-                        agent.stops(why)
-            if joining.cancelled_caught:
-                return JoinTimeout(f"it was not in its channel within {JOIN_S:g} s")
-            status = await process.exit()
-            why = why or f"it exited with status {status}: {process.last_output}"
-            if status:
-                _log.error("agent process %d: %s (status %s)", process.pid, why, status)
-            return OptionsError(faults) if faults else StartFailed(why)
+
+def _ignore(_: AgentInfo, __: Event) -> None:
+    pass
 
 
 @asynccontextmanager
-async def open_supervisor(settings: Settings, tools: Tools = Tools()) -> AsyncIterator[Supervisor]:
+async def open_supervisor(
+    settings: Settings,
+    tools: Tools = Tools(),
+    *,
+    on_event: Callable[[AgentInfo, Event], None] = _ignore,
+) -> AsyncIterator[Supervisor]:
     """A supervisor that owns all the processes it starts: they are gone when the context exits.
 
-    :param settings: what every agent is given.
+    :param settings: what every agent is given; the limits of agents are in it, too.
     :param tools: what an agent may be given of.
+    :param on_event: is told of every event of every agent; does not wait.
     """
     async with trio.open_nursery() as nursery:
-        supervisor = Supervisor(settings, nursery, tools)
+        supervisor = Supervisor(settings, nursery, tools, on_event)
+        nursery.start_soon(supervisor.pool.run)
         try:
             yield supervisor
         finally:
-            # Each process is sent SIGTERM at once and has its own deadline; see open_agent_process.
+            # Each process is sent SIGTERM at once and has its own deadline; see run_agent_process.
             # One that is starting lives in the nursery of its starter, where no cancel of ours
             # would reach it.
             supervisor.close()

@@ -55,6 +55,7 @@ async def test_what_tools_do_and_report_is_told_and_kept_beyond_the_end() -> Non
         log = supervisor.events("lobby")
         told = await until(log, "tool_result")
         assert told == [
+            {"type": "state", "state": "starting"},
             {"type": "state", "state": "running", "uid": 99},
             {
                 "type": "tool_call",
@@ -68,6 +69,7 @@ async def test_what_tools_do_and_report_is_told_and_kept_beyond_the_end() -> Non
         await supervisor.stop("lobby")
         assert supervisor.events("lobby") is log
         assert [event["state"] for event in await rest(log) if event["type"] == "state"] == [
+            "starting",
             "running",
             "stopping",
             "ended",
@@ -90,9 +92,10 @@ async def test_a_start_that_fails_is_told_and_kept() -> None:
             supervisor.events("lobby")
         with pytest.raises(StartFailed):
             await supervisor.start(options())
-        stops, ended = await rest(supervisor.events("lobby"))
-        assert "invalid_api_key" in stops["reason"]
-        assert ended["state"] == "ended"
+        _, failed = await rest(supervisor.events("lobby"))
+        assert failed["state"] == "failed"
+        assert failed["kind"] == "model"
+        assert "invalid_api_key" in failed["reason"]
 
 
 # -- tools that only the agent knows -------------------------------------------------------------

@@ -9,6 +9,7 @@ import sys
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import Any
 
 import orjson
 import pytest
@@ -57,6 +58,11 @@ async def world(model: Model | None = None, relay: Relay | None = None) -> Async
             yield World(model, relay, settings)
 
 
+def once(settings: Settings) -> Settings:
+    """With agents that are not started again."""
+    return evolve(settings, agent_restart="never")
+
+
 def options(name: str = "lobby") -> AgentOptions:
     return AgentOptions(channel_name=name, uid=42)
 
@@ -100,8 +106,11 @@ async def test_the_life_of_an_agent() -> None:
 
         stopped = await supervisor.stop("lobby")
         assert is_gone(pid)
-        assert stopped.pid == pid
+        assert (stopped.pid, stopped.state, stopped.reason) == (pid, "ended", "stopped")
+        assert (stopped.exit_status, stopped.killed) == (0, False)
+        assert supervisor.get("lobby") == stopped
         assert supervisor.agents() == []
+        assert supervisor.capacity()[0] == 0
         await w.relay.until(lambda: w.relay.closed)
         await w.model.until(lambda: w.model.closed)
         assert w.relay.closed == [(1000, "left")]
@@ -181,7 +190,7 @@ async def test_a_channel_that_cannot_be_joined_is_the_reason() -> None:
 
 
 async def test_a_start_that_takes_too_long(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("agent.supervisor.supervisor.JOIN_S", 0.6)
+    monkeypatch.setattr("agent.supervisor.life.JOIN_S", 0.6)
     model = SilentModel()
     async with world(model) as w, open_supervisor(w.settings) as supervisor:
         with pytest.raises(JoinTimeout, match=r"within 0\.6 s"):
@@ -255,11 +264,15 @@ async def test_a_start_waits_for_the_former_agents_end() -> None:
 
 
 async def test_an_agent_that_is_killed_is_noticed(caplog: pytest.LogCaptureFixture) -> None:
-    async with world() as w, open_supervisor(w.settings) as supervisor:
+    async with world() as w, open_supervisor(once(w.settings)) as supervisor:
         pid = (await supervisor.start(options())).pid
         assert pid is not None
         os.kill(pid, signal.SIGKILL)
         await until(lambda: not supervisor.agents())
+        info = supervisor.get("lobby")
+        assert (info.state, info.kind, info.exit_status) == ("failed", "killed", -9)
+        assert info.reason == "it was killed by SIGKILL"
+        assert "in the channel lobby" in info.last_log
         assert is_gone(pid)
         again = await supervisor.start(options())
         assert again.state == "running"
@@ -284,8 +297,9 @@ async def test_an_agent_that_does_not_end_is_killed(
         pid = (await supervisor.start(options())).pid
         assert pid is not None
         os.kill(pid, signal.SIGSTOP)  # it takes no SIGTERM any more
-        await supervisor.stop("lobby")
+        info = await supervisor.stop("lobby")
         assert is_gone(pid)
+        assert (info.killed, info.exit_status, info.state) == (True, -9, "ended")
     assert f"agent process {pid} does not end: it is killed" in caplog.text
 
 
@@ -343,14 +357,29 @@ async def child() -> AsyncIterator[Child]:
 
 
 async def handed(made: Child, w: World) -> None:
-    both = {"settings": to_plain(w.settings), "options": to_plain(options())}
-    await made.control.send_all(orjson.dumps(both) + b"\n")
+    await prepared(made, w)
+    call: dict[str, Any] = {
+        "options": to_plain(options()),
+        "call_id": "c",
+        "tools": [],
+        "mcp": None,
+    }
+    await made.control.send_all(orjson.dumps(call) + b"\n")
+
+
+async def prepared(
+    made: Child, w: World, watchdog_s: float = 15, tools: tuple[str, ...] = ()
+) -> None:
+    first = {"settings": to_plain(w.settings), "tools": tools, "watchdog_s": watchdog_s}
+    await made.control.send_all(orjson.dumps(first) + b"\n")
 
 
 async def test_without_its_supervisor_an_agent_leaves() -> None:
     async with world() as w, child() as made:
         await handed(made, w)
-        assert b"running" in await made.control.receive_some()
+        told = b""
+        while b"running" not in told:
+            told += await made.control.receive_some()
         await made.control.aclose()
         assert await made.process.wait() == 0
         await w.relay.until(lambda: w.relay.closed)
@@ -370,10 +399,12 @@ async def test_an_agent_tells_its_states() -> None:
         await handed(made, w)
         told = b""
         async for data in made.control:
-            if not told:
-                made.process.terminate()
             told += data
-        assert [orjson.loads(line) for line in told.splitlines()] == [
+            if b"running" in data:
+                made.process.terminate()
+        states = [orjson.loads(line) for line in told.splitlines()]
+        assert [state for state in states if "memory_bytes" not in state] == [
+            {"state": "warm"},
             {"state": "running", "uid": 99, "model": "gpt-realtime-2.1", "embedded": False},
             {"state": "ended", "reason": "stopped by SIGTERM"},
         ]

@@ -1,0 +1,290 @@
+"""One agent's life: the processes that it has one after the other, and what is told of them."""
+
+import logging
+import secrets
+import signal
+import time
+from collections.abc import Callable
+from typing import Any, Final
+
+import trio
+from attrs import evolve, frozen
+
+from agent.options import AgentOptions, OptionsError, to_plain
+from agent.supervisor.event_log import Event, EventLog
+from agent.supervisor.info import AgentInfo, JoinTimeout, StartFailed
+from agent.supervisor.pool import Pool
+from agent.supervisor.process import AgentProcess, Message
+from agent.supervisor.restarts import Restarts
+from agent.supervisor.watching import Fault, watch
+
+JOIN_S: Final = 30.0
+"""From its options to being in the channel: connecting and configuring the model, with its
+retries."""
+EXIT_S: Final = 5.0
+"""From the end of a child's socket to its exit: only the interpreter's own end lies between."""
+NOBODY_CAME: Final = 3
+"""The exit status that says so, which is no failure."""
+
+_log = logging.getLogger(__name__)
+
+
+@frozen
+class End:
+    """How a process ended.
+
+    :ivar faults: of the options, which only an agent could find.
+    :ivar kind: of its fault; empty: it ended as was meant.
+    :ivar is_final: there is no use in trying again.
+    """
+
+    reason: str
+    kind: str = ""
+    is_final: bool = False
+    faults: tuple[tuple[str, str], ...] = ()
+
+    def error(self) -> StartFailed | OptionsError | JoinTimeout:
+        """As whoever wanted the agent is told, where it was not in its channel yet."""
+        if self.faults:
+            return OptionsError(list(self.faults))
+        if self.kind == JoinTimeout.kind:
+            return JoinTimeout(self.reason)
+        return StartFailed(self.reason, self.kind or "ended")
+
+
+class Life:
+    """One agent, from its start to its end.
+
+    :param told: what each of its processes is told.
+    :param restarts: whether it lives on when one of them fails.
+    :param on_event: is told what happens, after `events`.
+    :ivar events: what happened.
+    :ivar joined: it was in its channel once.
+    :ivar gone: nothing of it is left.
+    :ivar scope: what `stop` cancels.
+    """
+
+    def __init__(
+        self,
+        options: AgentOptions,
+        info: AgentInfo,
+        told: Message,
+        restarts: Restarts,
+        on_event: Callable[[AgentInfo, Event], None],
+    ) -> None:
+        self.info = info
+        self.events = EventLog(secrets.token_hex(4))
+        self.scope = trio.CancelScope()
+        self.gone = trio.Event()
+        self.joined = False
+        self.restarts = restarts
+        self._stopped = False
+        self._options, self._told, self._on_event = options, told, on_event
+        self._last: Message = {}
+
+    def stop(self, reason: str = "stopped") -> None:
+        """Have it end in order; `gone` tells when it has."""
+        if not self._stopped:
+            self._stopped = True
+            self.becomes("stopping", reason=reason)
+        self.scope.cancel()
+
+    def becomes(self, state: str, **more: Any) -> None:
+        """It has a new state."""
+        self.info = evolve(self.info, state=state, **more)
+        told = {name: value for name, value in more.items() if name in _TOLD and value != ""}
+        self.tell({"type": "state", "state": state, **told})
+
+    def tell(self, event: Event) -> None:
+        """Something has happened."""
+        self.events.add(event)
+        self._on_event(self.info, event)
+
+    async def run(
+        self,
+        pool: Pool,
+        memory_limit: int | None,
+        *,
+        task_status: trio.TaskStatus[None],
+    ) -> None:
+        """Live. When this returns or is cancelled its last process is gone, and `gone` is set.
+
+        :param memory_limit: bytes that its process may take; None: no limit.
+        :raises StartFailed: it was not in its channel once; with the reason.
+        :raises JoinTimeout: it was not there in time.
+        :raises OptionsError: its options are at fault.
+        """
+        end = End("it was stopped before it was in its channel")
+        try:
+            with self.scope:
+                end = await self._live(pool, memory_limit, task_status)
+        finally:
+            self._over(End(self.info.reason) if self._stopped else end)
+        if not self.joined:
+            raise end.error()
+
+    async def _live(
+        self,
+        pool: Pool,
+        memory_limit: int | None,
+        task_status: trio.TaskStatus[None],
+    ) -> End:
+        while True:
+            end = await self._hold(pool, memory_limit, task_status)
+            if not end.kind or end.is_final or not self.joined:
+                return end
+            wait_s = self.restarts.after(trio.current_time())
+            if wait_s is None:
+                return end
+            again = self.info.restarts + 1
+            self.becomes("restarting", reason=end.reason, kind=end.kind, restarts=again)
+            _log.warning("[%s] failed: %s; restarted in %g s", self._name, end.reason, wait_s)
+            await trio.sleep(wait_s)
+
+    async def _hold(
+        self, pool: Pool, memory_limit: int | None, task_status: trio.TaskStatus[None]
+    ) -> End:
+        """Have one process live, and take note of its end."""
+        try:
+            process = await pool.take()
+        except OSError as error:
+            return End(f"it could not be launched: {error}", "start_failed")
+        process.channel_name = self._name
+        self.info = evolve(self.info, pid=process.pid, last_log=())
+        try:
+            return await self._watched(process, memory_limit, task_status)
+        finally:
+            process.end()
+            with trio.CancelScope(shield=True):
+                await process.gone.wait()
+            self._note_exit(process)
+
+    async def _watched(
+        self,
+        process: AgentProcess,
+        memory_limit: int | None,
+        task_status: trio.TaskStatus[None],
+    ) -> End:
+        fault: Fault | None = None
+        joined = trio.Event()
+        end: End | None = None
+
+        async def see() -> None:
+            nonlocal fault
+            fault = await watch(process, memory_limit)
+
+        def take(message: Message) -> None:
+            self._take(message, process, joined, task_status)
+
+        process.on_message = take
+        self._last = {}
+        async with trio.open_nursery() as nursery:
+            await process.tell({"options": to_plain(self._options), **self._told})
+            nursery.start_soon(see)
+            with trio.move_on_after(JOIN_S):
+                await _either(joined, process.closed)
+            if joined.is_set() or process.closed.is_set():
+                await process.closed.wait()
+            else:
+                end = End(f"it was not in its channel within {JOIN_S:g} s", JoinTimeout.kind)
+            nursery.cancel_scope.cancel()
+        return end or await self._end(process, fault)
+
+    def _take(
+        self,
+        message: Message,
+        process: AgentProcess,
+        joined: trio.Event,
+        task_status: trio.TaskStatus[None],
+    ) -> None:
+        if "event" in message:
+            self.tell(message["event"])
+        elif message.get("state") != "running":
+            self._last = message
+            if not message.get("kind") and not self._stopped:
+                self.becomes("stopping", reason=str(message.get("reason", "")))
+        elif not self._stopped:
+            joined.set()
+            self.becomes(
+                "running",
+                uid=int(message.get("uid", self.info.uid)),
+                model=str(message.get("model")),
+                embedded=bool(message.get("embedded")) or self.info.embedded,
+                reason="",
+                kind="",
+            )
+            if not self.joined:
+                self.joined = True
+                task_status.started()
+
+    async def _end(self, process: AgentProcess, fault: Fault | None) -> End:
+        """Why a process has closed its socket."""
+        with trio.move_on_after(EXIT_S):
+            await process.gone.wait()
+        status, last = process.exit_status, self._last
+        if fault is not None:
+            return End(fault.words, fault.kind)
+        if last.get("reason"):
+            kind = "" if status in (0, NOBODY_CAME) else str(last.get("kind") or "call")
+            faults = tuple((str(path), str(words)) for path, words in last.get("faults") or ())
+            return End(str(last["reason"]), kind, bool(last.get("is_final")), faults)
+        if status is not None and status < 0:
+            return End(f"it was killed by {signal.Signals(-status).name}", "killed")
+        words = process.last_lines[-1].splitlines()[-1] if process.last_lines else "it said nothing"
+        how = "does not end" if status is None else f"exited with status {status}"
+        return End(f"it {how}: {words}", "crashed")
+
+    def _note_exit(self, process: AgentProcess) -> None:
+        self.info = evolve(
+            self.info,
+            exit_status=process.exit_status,
+            killed=process.was_killed,
+            last_log=tuple(process.last_lines),
+            memory_bytes=process.memory_bytes,
+        )
+
+    def _over(self, end: End) -> None:
+        lines = self.info.last_log if end.kind else ()
+        if end.kind:
+            status = self.info.exit_status
+            _log.error("[%s] failed: %s (status %s)", self._name, end.reason, status)
+        self.becomes(
+            "failed" if end.kind else "ended", reason=end.reason, kind=end.kind, last_log=lines
+        )
+        self.events.end()
+        self.gone.set()
+        _log.info("the agent of channel %s is gone", self._name)
+
+    @property
+    def _name(self) -> str:
+        return self.info.channel_name
+
+
+_TOLD: Final = ("uid", "reason", "kind", "restarts")
+"""What the event of a new state has beside it."""
+
+
+def new_info(options: AgentOptions, *, model: str, embedded: bool) -> AgentInfo:
+    """What is known of an agent that starts now."""
+    return AgentInfo(
+        channel_name=options.channel_name,
+        call_id=secrets.token_hex(8),
+        uid=options.uid,
+        state="starting",
+        pid=None,
+        started_at=time.time(),
+        model=options.model or model,
+        embedded=embedded,
+        metadata=options.metadata,
+    )
+
+
+async def _either(one: trio.Event, other: trio.Event) -> None:
+    async with trio.open_nursery() as nursery:
+
+        async def wait(event: trio.Event) -> None:
+            await event.wait()
+            nursery.cancel_scope.cancel()
+
+        nursery.start_soon(wait, one)
+        nursery.start_soon(wait, other)

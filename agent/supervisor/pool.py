@@ -1,0 +1,107 @@
+"""Warm agent processes: launched, everything imported, waiting for their options."""
+
+import logging
+from collections import deque
+from collections.abc import Awaitable, Callable
+from typing import Final
+
+import trio
+
+from agent.supervisor.process import AgentProcess
+
+CALM_S: Final = 1.0
+"""After a process was taken, before the next is made: importing takes half a second of a core, and
+the call that begins is not to pay for it."""
+WARM_S: Final = 30.0
+"""Within which a process is warm, on a machine that is very busy; else something is amiss."""
+RETRY_S: Final = 10.0
+"""After one that did not get warm: whatever is wrong will be wrong again."""
+
+_log = logging.getLogger(__name__)
+
+
+class Pool:
+    """A few warm processes.
+
+    :param size: how many are kept; 0: none, and each start launches its own.
+    :param launch: launches one, which is owned by somebody else.
+    """
+
+    def __init__(self, size: int, launch: Callable[[], Awaitable[AgentProcess]]) -> None:
+        self._size, self._launch = size, launch
+        self._ready: deque[AgentProcess] = deque()
+        self._wanted = trio.Event()
+        self._taken_at = float("-inf")
+
+    def __len__(self) -> int:
+        return len(self._ready)
+
+    def pids(self) -> list[int]:
+        """Of those that are warm."""
+        return [process.pid for process in self._ready]
+
+    async def take(self) -> AgentProcess:
+        """A process for an agent: a warm one, or one that is just being launched.
+
+        :raises OSError: none can be launched.
+        """
+        self._taken_at = trio.current_time()
+        while self._ready:
+            process = self._ready.popleft()
+            self._wanted.set()
+            if not process.closed.is_set():
+                return process
+        return await self._launch()
+
+    async def run(self) -> None:
+        """Keep the pool filled, one at a time."""
+        async with trio.open_nursery() as nursery:
+            while True:
+                while len(self._ready) >= self._size:
+                    self._wanted = trio.Event()
+                    await self._wanted.wait()
+                await self._until_calm()
+                if not await self._add(nursery):
+                    await trio.sleep(RETRY_S)
+
+    async def _until_calm(self) -> None:
+        calm_at = self._taken_at + CALM_S
+        while trio.current_time() < calm_at:
+            await trio.sleep_until(calm_at)
+            calm_at = self._taken_at + CALM_S  # another may have been taken meanwhile
+
+    async def _add(self, nursery: trio.Nursery) -> bool:
+        try:
+            process = await self._launch()
+        except OSError as error:
+            _log.warning("no process can be kept ready: %s", error)
+            return False
+        with trio.move_on_after(WARM_S):
+            await _first_of(process.warm, process.closed)
+        if process.closed.is_set() or not process.warm.is_set():
+            last = process.last_lines[-1] if process.last_lines else "it said nothing"
+            _log.warning("a process that was to be kept ready did not get so: %s", last)
+            process.end()
+            return False
+        self._ready.append(process)
+        nursery.start_soon(self._watch, process)
+        return True
+
+    async def _watch(self, process: AgentProcess) -> None:
+        """Replace one that dies while it waits."""
+        await process.closed.wait()
+        if process in self._ready:
+            _log.warning("a process that was kept ready has died")
+            self._ready.remove(process)
+            self._wanted.set()
+
+
+async def _first_of(*events: trio.Event) -> None:
+    async with trio.open_nursery() as nursery:
+
+        async def wait(event: trio.Event) -> None:
+            await event.wait()
+            nursery.cancel_scope.cancel()
+
+        for event in events:
+            nursery.start_soon(wait, event)

@@ -1,0 +1,235 @@
+"""Agents that fail: seen, told of with their reason, contained, and started again."""
+
+import os
+import signal
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+import orjson
+import pytest
+import trio
+from attrs import evolve
+from trio_websocket import WebSocketConnection
+
+from agent.supervisor.info import AgentInfo
+from agent.supervisor.supervisor import (
+    StartFailed,
+    Supervisor,
+    Tools,
+    TooManyAgents,
+    open_supervisor,
+)
+from tests.loopback import SESSION, Model, send
+from tests.supervisor.test_supervisor import (
+    World,
+    child,
+    is_gone,
+    once,
+    options,
+    pid_of,
+    prepared,
+    until,
+    world,
+)
+
+HARMFUL = Tools(
+    modules=("tests.supervisor.harmful:spin", "tests.supervisor.harmful:hold_the_gil"),
+    names=("spin", "hold_the_gil"),
+)
+
+
+NONE = Tools()
+
+
+class HarmfulModel(Model):
+    """A model that calls a tool without arguments as soon as it is ready."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__()
+        self.name = name
+
+    async def talk(self, websocket: WebSocketConnection) -> None:
+        await send(websocket, "session.created", session=SESSION)
+        await websocket.get_message()
+        await send(websocket, "session.updated", session=SESSION)
+        await send(websocket, "response.created", response={"id": "r", "conversation_id": "c"})
+        call = {"type": "function_call", "id": "i", "call_id": "c", "name": self.name}
+        call["arguments"] = "{}"
+        where = {"response_id": "r", "output_index": 0}
+        await send(websocket, "response.output_item.done", **where, item=call)
+        while True:
+            await websocket.get_message()
+
+
+@asynccontextmanager
+async def an_agent(
+    w: World, tools: Tools = NONE, **settings: Any
+) -> AsyncIterator[tuple[Supervisor, list[Any]]]:
+    """An agent in its channel, and what is told of its states."""
+    states: list[Any] = []
+
+    def told(_: AgentInfo, event: dict[str, Any]) -> None:
+        if event["type"] == "state":
+            states.append(event["state"])
+
+    settings_ = evolve(w.settings, agents_warm=0, **settings)
+    async with open_supervisor(settings_, tools, on_event=told) as supervisor:
+        await supervisor.start(options())
+        yield supervisor, states
+
+
+async def test_an_agent_that_is_killed_is_back_in_its_channel() -> None:
+    async with world() as w, an_agent(w) as (supervisor, states):
+        first = pid_of(supervisor)
+        os.kill(first, signal.SIGKILL)
+        await until(lambda: states.count("running") == 2)
+        assert states == ["starting", "running", "restarting", "running"]
+        info = supervisor.get("lobby")
+        assert info.pid != first
+        assert (info.restarts, info.reason) == (1, "")
+        assert (await supervisor.stop("lobby")).state == "ended"
+        assert is_gone(first)
+
+
+async def test_an_agent_that_waits_to_be_started_again_can_be_stopped(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("agent.supervisor.restarts.FIRST_S", 600.0)
+    monkeypatch.setattr("agent.supervisor.restarts.LONGEST_S", 600.0)
+    async with world() as w, an_agent(w) as (supervisor, states):
+        os.kill(pid_of(supervisor), signal.SIGKILL)
+        await until(lambda: states[-1] == "restarting")
+        assert (await supervisor.stop("lobby")).state == "ended"
+
+
+async def test_an_agent_whose_person_left_is_not_started_again() -> None:
+    async with world() as w, open_supervisor(w.settings) as supervisor:
+        await supervisor.start(evolve(options(), user_rejoin_grace_s=0))
+        await w.relay.say({"control": "left", "uid": 7, "reason": "quit"})
+        await until(lambda: not supervisor.agents())
+        info = supervisor.get("lobby")
+        assert (info.state, info.reason, info.exit_status) == ("ended", "the person left", 0)
+        assert (info.restarts, info.last_log) == (0, ())
+
+
+@pytest.mark.parametrize("tool", ["spin", "hold_the_gil"])
+async def test_an_agent_that_is_stuck_is_ended_and_its_stacks_are_told(
+    tool: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In Python, and in C with the GIL held."""
+    monkeypatch.setattr("agent.supervisor.watching.STUCK_S", 2.0)
+    async with world(HarmfulModel(tool)) as w, an_agent(w, HARMFUL, agent_restart="never") as it:
+        supervisor, _ = it
+        pid = pid_of(supervisor)
+        await until(lambda: not supervisor.agents())
+        assert is_gone(pid)
+        info = supervisor.get("lobby")
+        assert (info.state, info.kind, info.killed) == ("failed", "stuck", True)
+        assert info.reason == "it was stuck: not a word for 2 s"
+        assert any(f"in {tool}" in line and "harmful.py" in line for line in info.last_log)
+
+
+async def test_an_agent_that_is_stopped_by_a_signal_is_stuck(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("agent.supervisor.watching.STUCK_S", 2.0)
+    async with world() as w, an_agent(w, agent_restart="never") as (supervisor, _):
+        os.kill(pid_of(supervisor), signal.SIGSTOP)
+        await until(lambda: not supervisor.agents())
+        assert supervisor.get("lobby").kind == "stuck"
+
+
+async def test_an_agent_that_takes_too_much_memory_ends_in_order() -> None:
+    async with world() as w, an_agent(w, agent_restart="never", agent_memory_mb=1) as it:
+        supervisor, _ = it
+        await until(lambda: not supervisor.agents())
+        info = supervisor.get("lobby")
+        assert (info.state, info.kind, info.killed) == ("failed", "memory", False)
+        assert info.memory_bytes > 2**20
+        await w.relay.until(lambda: w.relay.closed)
+        assert w.relay.closed == [(1000, "left")]
+
+
+async def test_a_stuck_process_ends_though_nobody_is_left_to_kill_it() -> None:
+    """By its own watchdog, in the midst of C code that does not give up the GIL."""
+    async with world() as w, child() as made:
+        await prepared(made, w, watchdog_s=1, tools=("tests.supervisor.harmful_import:x",))
+        await made.control.aclose()
+        assert await made.process.wait() == 1
+
+
+async def test_there_are_no_more_agents_than_there_may_be() -> None:
+    async with world() as w, an_agent(w, agents_max=1) as (supervisor, _):
+        with pytest.raises(TooManyAgents) as caught:
+            await supervisor.start(options("other"))
+        assert caught.value.retry_after_s > 0
+        assert supervisor.capacity() == (1, 1)
+        await supervisor.stop("lobby")
+        await supervisor.start(options("other"))
+
+
+# -- draining --------------------------------------------------------------------------------------
+
+
+async def test_a_supervisor_that_drains_lets_calls_end_and_begins_none() -> None:
+    async with world() as w, open_supervisor(w.settings) as supervisor:
+        await supervisor.start(evolve(options(), user_rejoin_grace_s=0))
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(supervisor.drain, 600)
+            await trio.testing.wait_all_tasks_blocked()
+            with pytest.raises(StartFailed, match="shutting down"):
+                await supervisor.start(options("other"))
+            await w.relay.say({"control": "left", "uid": 7, "reason": "quit"})
+        assert supervisor.get("lobby").reason == "the person left"
+
+
+async def test_draining_ends_with_its_time() -> None:
+    async with world() as w, open_supervisor(w.settings) as supervisor:
+        await supervisor.start(options())
+        await supervisor.drain(0.1)
+        assert supervisor.get("lobby").state == "running"
+
+
+# -- warm processes --------------------------------------------------------------------------------
+
+
+async def test_an_agent_is_a_process_that_was_kept_warm() -> None:
+    async with world() as w, open_supervisor(once(w.settings)) as supervisor:
+        await until(lambda: len(supervisor.pool))
+        [warm] = supervisor.pool.pids()
+        assert (await supervisor.start(options())).pid == warm
+        await until(lambda: len(supervisor.pool))
+        [another] = supervisor.pool.pids()
+        assert another != warm
+        os.kill(another, signal.SIGKILL)
+        await until(lambda: supervisor.pool.pids() not in ([], [another]))
+        [third] = supervisor.pool.pids()
+    assert is_gone(warm)
+    assert is_gone(third)
+
+
+async def test_what_is_kept_warm_goes_with_its_supervisor() -> None:
+    async with world() as w, child() as made:
+        await prepared(made, w)
+        told = b""
+        while b"warm" not in told:
+            told += await made.control.receive_some()
+        await made.control.aclose()
+        assert await made.process.wait() == 0
+
+
+async def test_a_warm_process_ends_when_it_is_told_to() -> None:
+    async with world() as w, child() as made:
+        await prepared(made, w)
+        told = b""
+        while b"warm" not in told:
+            told += await made.control.receive_some()
+        made.process.terminate()
+        assert await made.process.wait() == 0
+        async for data in made.control:
+            told += data
+        assert orjson.loads(told.splitlines()[-1]) == {
+            "state": "ended",
+            "reason": "stopped by SIGTERM",
+        }
