@@ -1,0 +1,147 @@
+"""What is found wrong with a process, when, and what is not; when it is started again."""
+
+from typing import Any
+
+import pytest
+import trio
+from hypothesis import given
+from hypothesis import strategies as st
+from trio.testing import MockClock
+
+from agent.supervisor import capacity
+from agent.supervisor.capacity import AGENT_BYTES, default_limit
+from agent.supervisor.restarts import FIRST_S, LIMIT, LONGEST_S, WITHIN_S, Restarts
+from agent.supervisor.watching import STUCK_S, Fault, watch
+
+MB = 2**20
+
+
+class FakeProcess:
+    """A process that says what it is told to."""
+
+    def __init__(self) -> None:
+        self.pid = 1
+        self.heard_at = float("-inf")
+        self.memory_bytes = 0
+        self.ended: list[tuple[str, float]] = []
+
+    async def dump_and_kill(self) -> None:
+        await trio.lowlevel.checkpoint()
+        self.ended.append(("killed", trio.current_time()))
+
+    def end(self) -> None:
+        self.ended.append(("ended", trio.current_time()))
+
+    async def speak(self, seconds: float) -> None:
+        ends_at = trio.current_time() + seconds
+        while trio.current_time() < ends_at:
+            self.heard_at = trio.current_time()
+            await trio.sleep(1)
+
+
+async def fault(process: Any, limit: int | None = None) -> Fault:
+    return await watch(process, limit)
+
+
+async def test_a_process_that_is_silent_is_stuck(autojump_clock: MockClock) -> None:
+    process = FakeProcess()
+    found = await fault(process)
+    assert found.kind == "stuck"
+    [(how, at)] = process.ended
+    assert how == "killed"
+    assert STUCK_S <= at <= STUCK_S + 1
+
+
+async def test_it_is_stuck_from_its_last_word_on(
+    nursery: trio.Nursery, autojump_clock: MockClock
+) -> None:
+    process = FakeProcess()
+    nursery.start_soon(process.speak, 100)
+    assert (await fault(process)).kind == "stuck"
+    assert process.ended[0][1] == pytest.approx(100 + STUCK_S, abs=2)
+
+
+async def test_it_is_not_stuck_because_we_were(mock_clock: MockClock) -> None:
+    """A machine that slept: what was said meanwhile is not heard yet."""
+    process = FakeProcess()
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(fault, process)
+        await trio.testing.wait_all_tasks_blocked()
+        mock_clock.jump(10 * STUCK_S)
+        await trio.testing.wait_all_tasks_blocked()
+        for _ in range(int(STUCK_S) - 1):
+            mock_clock.jump(1)
+            await trio.testing.wait_all_tasks_blocked()
+        assert not process.ended
+        nursery.cancel_scope.cancel()
+
+
+async def test_too_much_memory_ends_it_in_order_after_a_warning(
+    nursery: trio.Nursery, autojump_clock: MockClock, caplog: pytest.LogCaptureFixture
+) -> None:
+    process = FakeProcess()
+    nursery.start_soon(process.speak, 1000)
+
+    async def grow() -> None:
+        for megabytes in (70, 85, 90, 100, 101):
+            await trio.sleep(10)
+            process.memory_bytes = megabytes * MB
+
+    nursery.start_soon(grow)
+    found = await fault(process, 100 * MB)
+    assert found == Fault("memory", "it took too much memory: 101 MB of 100")
+    [(how, at)] = process.ended
+    assert how == "ended"
+    assert 50 <= at <= 51
+    warnings = [r.getMessage() for r in caplog.records if "much memory" in r.getMessage()]
+    assert warnings == ["agent process 1: much memory: 85 MB of 100"]
+    nursery.cancel_scope.cancel()
+
+
+# -- restarts ----------------------------------------------------------------------------------
+
+
+def test_a_failure_is_followed_by_a_start_soon_and_then_later() -> None:
+    restarts = Restarts(allowed=True)
+    waits = [restarts.after(float(now)) for now in range(LIMIT)]
+    assert waits[:2] == [FIRST_S, 2 * FIRST_S]
+    assert waits[-1] is None
+    assert Restarts(allowed=False).after(0) is None
+
+
+@given(st.lists(st.floats(0, 100), min_size=1, max_size=60))
+def test_there_is_no_end_to_restarts_of_what_fails_seldom_and_an_end_to_all_others(
+    pauses: list[float],
+) -> None:
+    restarts, now, failures = Restarts(allowed=True), 0.0, [float("-inf")] * LIMIT
+    for pause in pauses:
+        now += pause
+        failures.append(now)
+        recent = sum(now - at < WITHIN_S for at in failures)
+        wait = restarts.after(now)
+        assert (wait is None) == (recent >= LIMIT)
+        assert wait is None or FIRST_S <= wait <= LONGEST_S
+
+
+# -- the limit of agents ---------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("cores", "free", "limit"),
+    [
+        (2, None, 16),
+        (2, 100 * AGENT_BYTES, 16),
+        (64, 100 * AGENT_BYTES, 100),
+        (2, AGENT_BYTES // 2, 1),
+    ],
+)
+def test_the_limit_goes_by_cores_and_memory(
+    cores: int, free: int | None, limit: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(capacity, "_cores", lambda: cores)
+    monkeypatch.setattr(capacity, "_free_bytes", lambda: free)
+    assert default_limit() == limit
+
+
+def test_this_machine_has_room_for_an_agent() -> None:
+    assert default_limit() >= 1
