@@ -117,9 +117,11 @@ class AgentProcess:
 
     async def _take_output(self) -> None:
         assert self._process.stdout is not None
-        async for line in text_lines(self._process.stdout, LOG_LINE):
-            if line.strip():
-                self.last_lines.append(relay_line(line, self.channel_name))
+        # Trio leaves it to the garbage collector, which has no haste.
+        async with self._process.stdout as output:
+            async for line in text_lines(output, LOG_LINE):
+                if line.strip():
+                    self.last_lines.append(relay_line(line, self.channel_name))
 
 
 async def run_agent_process(first: Message, *, task_status: trio.TaskStatus[AgentProcess]) -> None:

@@ -150,7 +150,10 @@ class _Child:
         """Pass on what the server writes, until either side has gone."""
         assert self._process.stdout is not None
         try:
-            async with aclosing(_lines(self._process.stdout, MAX_MESSAGE)) as lines:
+            async with (
+                self._process.stdout as output,
+                aclosing(_lines(output, MAX_MESSAGE)) as lines,
+            ):
                 async for line in lines:
                     if len(line) >= MAX_MESSAGE:
                         self._ending.come(f"sent a message of more than {MAX_MESSAGE} bytes")
@@ -177,7 +180,7 @@ class _Child:
     async def relay(self) -> None:
         """Put what it writes to standard error into the log."""
         assert self._process.stderr is not None
-        async with aclosing(_lines(self._process.stderr, MAX_LINE)) as lines:
+        async with self._process.stderr as errors, aclosing(_lines(errors, MAX_LINE)) as lines:
             async for line in lines:
                 self._lines.put(line)
         self._errors_ended.set()

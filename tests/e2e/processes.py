@@ -62,7 +62,7 @@ class ServerProcess:
 
 def clean_environment() -> dict[str, str]:
     """Our environment without what would configure a server."""
-    ours = ("OPENAI_", "AGORA_", "REALTIME_", "SERVER_", "LOCAL_", "LOG_", "RTC", "WRITE_")
+    ours = ("OPENAI_", "AGORA_", "REALTIME_", "SERVER_", "LOCAL_", "LOG_", "RTC", "WRITE_", "AGENT")
     return {name: value for name, value in os.environ.items() if not name.startswith(ours)}
 
 
