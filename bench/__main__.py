@@ -2,10 +2,11 @@
 
 Everything runs on 127.0.0.1. Figures of the two are of the same minute: their runs take turns.
 
-`interruptions`, `local-barge-in`, `playout` and `bridge` are measured only where they are named,
-and once, however many runs there are: what the first two count comes from many interruptions, each
-of which takes a second or more of real time (seven minutes and three); the third plays at six leads
-(four minutes), the fourth hears for a minute and a half. There is no bare loop beside them.
+`interruptions`, `local-barge-in`, `playout`, `bridge` and `capacity` are measured only where they
+are named, and once, however many runs there are: what the first two count comes from many
+interruptions, each of which takes a second or more of real time (seven minutes and three); the
+third plays at six leads (four minutes), the fourth hears for a minute and a half, the last has more
+and more calls at a time (two minutes). There is no bare loop beside them.
 """
 
 import argparse
@@ -22,6 +23,7 @@ from bench.measure import (
     measure_bare_start,
     measure_barge_in,
     measure_call,
+    measure_capacity,
     measure_many,
     measure_source,
     measure_start,
@@ -31,7 +33,7 @@ from bench.report import BARE, BARE_SHORT, OURS, Results, machine, protocol_tabl
 
 PARTS: Final = ("protocol", "start", "call", "barge-in", "many")
 """What is measured where nothing is named."""
-LONG_PARTS: Final = ("interruptions", "local-barge-in", "playout", "bridge")
+LONG_PARTS: Final = ("interruptions", "local-barge-in", "playout", "bridge", "capacity")
 """What is measured once, and only where it is named."""
 LIMIT_S: Final = 120.0
 """No part takes so long beyond its calls unless something hangs."""
@@ -106,6 +108,7 @@ async def _measure_part(part: str, wanted: Wanted, results: Results) -> None:
         measure_protocol(results)
     elif part == "start":
         results.add(OURS, await measure_start())
+        results.add(OURS, await measure_start(warm=True))
         results.add(BARE, await measure_bare_start())
     elif part == "call":
         source_cpu = await measure_source(seconds)
@@ -129,6 +132,8 @@ async def _measure_long_part(part: str, wanted: Wanted) -> Figures:
         from bench.playout import measure_playout
 
         return await measure_playout(2 * wanted.seconds)
+    if part == "capacity":
+        return await measure_capacity(wanted.seconds / 2)
     if part == "bridge":
         from bench.bridge import measure_bridge
 

@@ -19,6 +19,9 @@ from bench.memory import memory_of
 
 Figures: TypeAlias = dict[str, float]
 
+LATE_MS: Final = 100.0
+"""A frame that is on its way for longer: a person notices a tenth of a second in an answer."""
+MOST_AGENTS: Final = 64
 IN_CALL_S: Final = 3.0
 """After so long a call has all that it will have in memory."""
 
@@ -71,6 +74,27 @@ async def measure_many(subject: str, seconds: float, calls: int) -> Figures:
         latencies += own
         lost += _lost(call, own)
     return {"many_p99": percentile(latencies, 0.99), "many_lost": lost}
+
+
+async def measure_capacity(seconds: float) -> Figures:
+    """How many calls at a time this machine has before a frame is late, or lost."""
+    figures: Figures = {"capacity": 0}
+    for agents in range(8, MOST_AGENTS + 1, 8):
+        latencies: list[float] = []
+        lost = 0.0
+        for call, record in await _calls("ours", "talk", seconds, agents):
+            own = _uplink_ms(call, record)
+            latencies += own
+            lost += _lost(call, own)
+        late = sum(latency > LATE_MS for latency in latencies)
+        print(
+            f"{agents} agents: uplink p99 {percentile(latencies, 0.99):.1f} ms, most "
+            f"{max(latencies):.1f}, late {late} of {len(latencies)}, lost {lost:g}"
+        )
+        if late or lost:
+            break
+        figures = {"capacity": agents, "capacity_p99": percentile(latencies, 0.99)}
+    return figures
 
 
 async def measure_start(*, warm: bool = False) -> Figures:

@@ -27,7 +27,7 @@ REQUEST_S: Final = 60.0
 CHANNEL: Final = "bench"
 _ROOT: Final = Path(__file__).parents[1]
 _SETTINGS: Final = re.compile(
-    "(AGORA|EMBEDDED|LOCAL|LOG|OPENAI|QUEUE|REALTIME|RTC|SERVER|WRITE)(_|$)"
+    "(AGENTS?|AGORA|DRAIN|EMBEDDED|LOCAL|LOG|OPENAI|QUEUE|REALTIME|RTC|SERVER|WRITE)(_|$)"
 )
 """What would configure a server."""
 
