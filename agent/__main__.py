@@ -45,7 +45,7 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
         _exit_with(error)
     setup_logging(settings.log_level, settings.log_format, options.channel_name)
     if given.check:
-        end(trio.run(_check, settings, options))
+        end(trio.run(partial(_check, settings, options, tools=tools, mcp=mcp)))
     try:
         outcome = trio.run(
             partial(_run, settings, options, recording=recording, tools=tools, mcp=mcp)
@@ -71,13 +71,13 @@ async def _run(settings: Settings, options: AgentOptions, **given: Any) -> Outco
     return outcome
 
 
-async def _check(settings: Settings, options: AgentOptions) -> int:
+async def _check(settings: Settings, options: AgentOptions, **given: Any) -> int:
     from agent.check import check
 
     with trio.CancelScope() as scope:
         async with trio.open_nursery() as nursery:
             await nursery.start(stop_on_signals, lambda _: scope.cancel())
-            status = await check(settings, options, print)
+            status = await check(settings, options, print, **given)
             nursery.cancel_scope.cancel()
             return status
     return 1

@@ -14,10 +14,12 @@ import trio
 from attrs import evolve
 
 from agent.config import EMBEDDED_MODEL, Settings, check_project
-from agent.errors import AgentError, ConfigError, sole_error
+from agent.errors import AgentError, ConfigError, one_line, sole_error
 from agent.extras import EXTRAS, how_to_install, missing
 from agent.options import AgentOptions
 from agent.run import channel_for, model_for
+from agent.tools.context import ToolContext
+from agent.tools.mcp_config import McpConfig
 
 REACH_S: Final = 30.0
 """Connecting and configuring the model takes a few seconds, with its retries; so does a channel."""
@@ -25,13 +27,22 @@ REACH_S: Final = 30.0
 Say = Callable[[str], None]
 
 
-async def check(settings: Settings, options: AgentOptions, say: Say) -> int:
+async def check(
+    settings: Settings,
+    options: AgentOptions,
+    say: Say,
+    *,
+    tools: ToolContext | None = None,
+    mcp: McpConfig | None = None,
+) -> int:
     """Tell all findings.
 
     A moment's session is opened at the model, and a channel of a random name is joined and left: no
     other check would tell whether key, project, token and network are right.
 
     :param say: is given a line at a time.
+    :param tools: the operator's, of which the model is told, too: it may refuse a declaration.
+    :param mcp: the MCP servers, each of which is connected to.
     :returns: the exit status: that of the first failure, or 0.
     """
     say(_line("ok", "python", f"{platform.python_version()} on {_platform()}"))
@@ -41,8 +52,12 @@ async def check(settings: Settings, options: AgentOptions, say: Say) -> int:
     say(project)
     options = evolve(options, channel_name=f"check-{secrets.token_hex(8)}", uid=0)
     words = _model_words(settings, options)
+    tools, mcp = tools or ToolContext(), mcp or McpConfig()
+    if len(tools):
+        say(_line("ok", "tools", ", ".join(tool.name for tool in tools)))
     statuses = [
-        await _reach("model", words, partial(model_for, settings, options), say),
+        await _mcp(mcp, say),
+        await _reach("model", words, partial(model_for, settings, options, tools, mcp), say),
         await _reach(
             "channel", _way(settings, options), partial(channel_for, settings, options), say
         ),
@@ -86,6 +101,20 @@ def _way(settings: Settings, options: AgentOptions) -> str:
     except ConfigError:
         way = "agora"
     return way if way == "agora" else "local, of a server that runs (make run)"
+
+
+async def _mcp(mcp: McpConfig, say: Say) -> int:
+    if not mcp.run_by_agent:
+        return 0
+    from agent.tools.mcp import open_mcp_tools
+
+    async with open_mcp_tools(mcp) as found:
+        absent = found.missing
+    for server in mcp.run_by_agent:
+        is_there = server.name not in absent
+        words = "reached" if is_there else "cannot be reached: the log says why"
+        say(_line("ok" if is_there else "FAILED", f"mcp {one_line(server.name)}", words))
+    return 1 if absent else 0
 
 
 async def _reach(

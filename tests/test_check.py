@@ -14,6 +14,10 @@ from agent.config import Settings
 from agent.errors import ChannelError, ConfigError, ModelRefused
 from agent.extras import EXTRAS, missing, require
 from agent.options import AgentOptions
+from agent.tools.builtin import hang_up
+from agent.tools.context import ToolContext
+from agent.tools.mcp import McpTools
+from agent.tools.mcp_config import McpConfig, McpServer
 
 OPTIONS = AgentOptions(channel_name="check", uid=4)
 SECRET = "5cfd2fd1755d40ecb72977518be15d3b"
@@ -27,10 +31,12 @@ class Ends:
 
     def __init__(self) -> None:
         self.opened: list[tuple[str, int]] = []
+        self.tools: list[str] = []
         self.model: Any = None
         self.channel: Any = None
 
-    def model_for(self, _: Settings, __: AgentOptions) -> Any:
+    def model_for(self, _: Settings, __: AgentOptions, tools: Any, ___: Any) -> Any:
+        self.tools = [tool.name for tool in tools]
         return self._open(self.model)
 
     def channel_for(self, _: Settings, options: AgentOptions) -> Any:
@@ -54,10 +60,10 @@ def ends(monkeypatch: pytest.MonkeyPatch) -> Ends:
     return ends
 
 
-async def findings(settings: Settings) -> tuple[int, dict[str, str]]:
+async def findings(settings: Settings, **more: Any) -> tuple[int, dict[str, str]]:
     """The exit status, and what each line says of its subject."""
     lines: list[str] = []
-    status = await check(settings, OPTIONS, lines.append)
+    status = await check(settings, OPTIONS, lines.append, **more)
     assert all("\n" not in line for line in lines)
     return status, {line[8:24].strip(): f"{line[:8].strip()} {line[24:]}" for line in lines}
 
@@ -133,3 +139,21 @@ def test_what_an_extra_lacks_is_named(installed: Callable[..., None]) -> None:
         require("vad", "or do without")
     installed("trio", "email.message")
     require("vad", "")
+
+
+async def test_tools_are_told_of_and_their_servers_connected_to(
+    ends: Ends, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    @asynccontextmanager
+    async def opened(_: McpConfig) -> AsyncIterator[McpTools]:
+        yield McpTools(tools=(), missing=("shed",))
+
+    monkeypatch.setattr("agent.tools.mcp.open_mcp_tools", opened)
+    servers = tuple(McpServer(name=name, command="x") for name in ("desk", "shed"))
+    tools = ToolContext([hang_up])
+    status, told = await findings(Settings(), tools=tools, mcp=McpConfig(servers))
+    assert status == 1
+    assert told["tools"] == "ok hang_up"
+    assert told["mcp desk"] == "ok reached"
+    assert told["mcp shed"].startswith("FAILED cannot be reached")
+    assert ends.tools == ["hang_up"]
