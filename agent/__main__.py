@@ -23,6 +23,13 @@ from agent.errors import AgentError, ConfigError, sole_error
 from agent.handle import Agent
 from agent.log import setup_logging
 from agent.options import AgentOptions, OptionsError, options_from_json
+from agent.profiles import (
+    PROFILES_HELP,
+    Profile,
+    UnknownProfile,
+    find_profile,
+    read_profiles,
+)
 from agent.run import Recording, run_agent
 from agent.session import Outcome
 from agent.signals import stop_on_signals
@@ -37,10 +44,12 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
     hold_signals()
     try:
         given = _parser().parse_args(arguments)
-        settings = load_settings()
-        options, recording = _options(given), _recording(given)
-        tools = load_tools(*names_in(given.tools))
-        mcp = None if given.mcp is None else load_mcp(given.mcp, environment())
+        settings = load_settings(flags={"PROFILES_FILE": given.profiles})
+        profile = _profile(settings, given.profile)
+        options, recording = _options(given, profile), _recording(given)
+        tools = load_tools(*(names_in(given.tools) or profile.modules))
+        mcp_file = given.mcp or profile.mcp
+        mcp = None if mcp_file is None else load_mcp(mcp_file, environment())
     except ConfigError as error:
         _exit_with(error)
     setup_logging(settings.log_level, settings.log_format, options.channel_name)
@@ -107,6 +116,7 @@ def _parser() -> argparse.ArgumentParser:
         parser.add_argument(*names, dest=attribute.name, metavar="X", help=_help(attribute))
     parser.add_argument("--tools", metavar="X", help=TOOLS_HELP)
     parser.add_argument("--mcp", metavar="X", type=Path, help=MCP_HELP)
+    parser.add_argument("--profiles", metavar="FILE", help=PROFILES_HELP)
     parser.add_argument(
         "--check", action="store_true", help="tell what is installed, configured and reachable"
     )
@@ -134,7 +144,18 @@ def _is_text(attribute: "Attribute[Any]") -> bool:
     return attribute.type in (str, str | None)
 
 
-def _options(given: argparse.Namespace) -> AgentOptions:
+def _profile(settings: Settings, name: str | None) -> Profile:
+    if not name:
+        return Profile()
+    file = settings.profiles_file
+    profiles = {} if file is None else read_profiles(Path(file).absolute(), environment())
+    try:
+        return find_profile(profiles, name)
+    except UnknownProfile as error:
+        raise ConfigError(f"--profile: {error}") from error
+
+
+def _options(given: argparse.Namespace, profile: Profile) -> AgentOptions:
     value = {
         attribute.name: _value(attribute, text)
         for attribute in _on_the_command_line()
@@ -143,7 +164,7 @@ def _options(given: argparse.Namespace) -> AgentOptions:
     if given.wav_in is not None or given.check:
         value.setdefault("channel_name", "check" if given.check else "recording")
     try:
-        return options_from_json(value)
+        return options_from_json(profile.under(value))
     except OptionsError as error:
         # By the names that the person typed.
         faults = [(f"--{path.replace('_', '-')}", words) for path, words in error.faults]

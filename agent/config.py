@@ -73,6 +73,7 @@ class Settings:
     server_port: int = field(default=8080, validator=in_range(0, 65535))
     server_api_key: str | None = field(default=None, validator=_header_value, repr=False)
     server_api_keys_file: str | None = None
+    profiles_file: str | None = None
     embedded_script: str | None = None
     embedded_faults: str | None = None
     embedded_api_key: str | None = field(default=None, validator=_header_value, repr=False)

@@ -10,7 +10,7 @@ from attrs import Attribute, AttrsInstance, Factory, field, fields, frozen
 from cattrs import Converter
 from cattrs.errors import BaseValidationError
 
-from agent.checks import BadField, check, in_range, one_of
+from agent.checks import BadField, all_of, check, in_range, one_of
 from agent.errors import ConfigError
 from agent.protocol.codec import to_json
 from agent.protocol.interruption import LeastSpeech
@@ -33,13 +33,19 @@ def _is_output_tokens(value: Any) -> bool:
 _channel_name = check(
     lambda value: _CHANNEL_NAME.fullmatch(value) is not None,
     "must be 1 to 64 characters of A-Z a-z 0-9, space and !#$%&()+-:;<=.>?@[]^_{}|~,",
+    pattern=f"^{_CHANNEL_NAME.pattern}$",
 )
 _modalities = check(
-    lambda value: value in (None, ("audio",), ("text",)), 'must be ["audio"] or ["text"]'
+    lambda value: value in (None, ("audio",), ("text",)),
+    'must be ["audio"] or ["text"]',
+    enum=[["audio"], ["text"]],
 )
-_output_tokens = check(_is_output_tokens, 'must be a whole number from 1, or "inf"')
-_metadata = check(lambda value: len(value) <= 16, "must have at most 16 entries")
-_no_profiles = check(lambda value: value is None, "no profiles are known to this version yet")
+_output_tokens = check(
+    _is_output_tokens,
+    'must be a whole number from 1, or "inf"',
+    anyOf=[{"type": "integer", "minimum": 1}, {"const": "inf"}, {"type": "null"}],
+)
+_metadata = check(lambda value: len(value) <= 16, "must have at most 16 entries", maxProperties=16)
 
 
 def _good_detection(_: Any, __: "Attribute[Any]", value: TurnDetection | None) -> None:
@@ -98,6 +104,8 @@ class AgentOptions:
     :ivar false_interruption_timeout_ms: so long after that the agent goes on, where the server has
         heard no speech.
     :ivar tools: names out of those that the operator allows; None: all of them.
+    :ivar profile: the name of the profile that the rest of these came from in part; whoever takes
+        options from people has put them together (see `agent.profiles`).
     :ivar data_packets_per_s: in no second are more data messages sent; older data streams of
         Agora's take 30, and
     :ivar data_bytes_per_s: 6000 bytes. A transcript is cut to what can be sent in 4 seconds.
@@ -130,9 +138,11 @@ class AgentOptions:
     )
     greeting: str | None = None
     greeting_allow_interruptions: bool = True
-    min_interruption_ms: int = field(default=0, validator=[in_range(0, 10_000), _length_is_known])
+    min_interruption_ms: int = field(
+        default=0, validator=all_of(in_range(0, 10_000), _length_is_known)
+    )
     min_interruption_words: int = field(
-        default=0, validator=[in_range(0, 100), _needs_detection, _words_are_known]
+        default=0, validator=all_of(in_range(0, 100), _needs_detection, _words_are_known)
     )
     local_barge_in: bool = field(default=False, validator=_needs_detection)
     false_interruption_timeout_ms: int = field(default=500, validator=in_range(100, 5000))
@@ -143,7 +153,7 @@ class AgentOptions:
     max_duration_s: float | None = field(default=None, validator=in_range(1))
     tools: tuple[str, ...] | None = None
     metadata: dict[str, str] = field(factory=dict, validator=_metadata)
-    profile: str | None = field(default=None, validator=_no_profiles)
+    profile: str | None = None
     playout_lead_ms: int = field(default=60, validator=in_range(10, 1000))
     playout_step_ms: int = field(default=40, validator=_step)
     # At least two packets, of 1,024 bytes each: a burst of one, and one more in the second.

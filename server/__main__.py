@@ -18,11 +18,13 @@ from agent.config import environment, load_settings
 from agent.errors import AgentError, ConfigError, sole_error
 from agent.extras import require
 from agent.log import setup_logging
+from agent.profiles import PROFILES_HELP
 from agent.supervisor.supervisor import Tools
 from agent.tools.loading import TOOLS_HELP, load_tools, names_in
 from agent.tools.mcp_config import MCP_HELP, load_mcp
 from server.auth import Keys
 from server.listening import open_listener
+from server.profiles import ProfilesFile
 from server.routes.realtime import check_installed
 from server.run import Start, run
 
@@ -46,7 +48,8 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
 
 
 def _prepare(given: argparse.Namespace) -> Start:
-    settings = load_settings(flags={"SERVER_HOST": given.host, "SERVER_PORT": given.port})
+    flags = {"SERVER_HOST": given.host, "SERVER_PORT": given.port, "PROFILES_FILE": given.profiles}
+    settings = load_settings(flags=flags)
     setup_logging(settings.log_level, settings.log_format)
     own_key = secrets.token_urlsafe(32)
     keys = Keys(settings, own_key)
@@ -59,8 +62,10 @@ def _prepare(given: argparse.Namespace) -> Start:
         load_mcp(given.mcp, environment())  # a bad one is found now, and not in somebody's call
     mcp = None if given.mcp is None else str(given.mcp.absolute())
     tools = Tools(modules, tuple(tool.name for tool in load_tools(*modules)), mcp)
+    file = settings.profiles_file
+    profiles = ProfilesFile(None if file is None else Path(file).absolute())
     listener = open_listener(settings.server_host, settings.server_port, has_keys=keys.needed)
-    return Start(settings, keys, own_key, listener, tools)
+    return Start(settings, keys, own_key, listener, tools, profiles)
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -69,6 +74,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--port", help="the port; 0 for any that is free (SERVER_PORT, 8080)")
     parser.add_argument("--tools", help=TOOLS_HELP)
     parser.add_argument("--mcp", type=Path, help=MCP_HELP)
+    parser.add_argument("--profiles", metavar="FILE", help=PROFILES_HELP)
     return parser
 
 

@@ -4,8 +4,9 @@
 """
 
 from collections.abc import Sequence
-from typing import Final
+from typing import Final, NotRequired, TypedDict
 
+import attrs
 import orjson
 from quart import Quart, Response
 from werkzeug.exceptions import HTTPException, InternalServerError
@@ -23,22 +24,38 @@ _HEADERS: Final = {
 }
 
 
+class Detail(TypedDict):
+    """Where a request is at fault, and why."""
+
+    path: str
+    message: str
+
+
+class Failure(TypedDict):
+    """What every error's answer holds: text for people, and a word for programs."""
+
+    error: str
+    code: str
+    details: NotRequired[list[Detail]]
+
+
 def answer(body: object, status: int = 200) -> Response:
-    """JSON; never cached, since it tells how things are now."""
-    response = Response(orjson.dumps(body), status, content_type=JSON)
+    """JSON, also of attrs classes; never cached, since it tells how things are now."""
+    data = orjson.dumps(body, default=attrs.asdict)
+    response = Response(data, status, content_type=JSON)
     response.headers["Cache-Control"] = "no-store"
     return response
 
 
 def failure(status: int, code: str, error: str) -> Response:
-    """An error's answer."""
-    return answer({"error": error, "code": code}, status)
+    """An error's answer. Status and code are to be in the table; see `server.faults`."""
+    return answer(Failure(error=error, code=code), status)
 
 
 def bad_request(details: Sequence[tuple[str, str]]) -> Response:
     """The answer to a body that is at fault in these places: (path, message) pairs."""
-    faults = [{"path": path, "message": message} for path, message in details]
-    body = {"error": "Invalid request data", "code": "invalid_request", "details": faults}
+    faults = [Detail(path=path, message=message) for path, message in details]
+    body = Failure(error="Invalid request data", code="invalid_request", details=faults)
     return answer(body, 400)
 
 

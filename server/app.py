@@ -4,21 +4,27 @@ import random
 from typing import Final
 
 import trio
+from quart import Response
 from quart_trio import QuartTrio
 
 from agent.config import Settings
 from agent.options import MAX_UID
-from server.answers import dress
+from server.answers import bad_request, dress
 from server.auth import Keys
-from server.bodies import BODY_BYTES
+from server.bodies import BODY_BYTES, BadBody
 from server.channels import Relay
 from server.guard import guard
-from server.routes.agents import Agents, agent_routes
+from server.profiles import ProfilesFile
+from server.repeating import Repeating
+from server.routes.agents import agent_routes
 from server.routes.agora import agora_routes
 from server.routes.channels import channel_routes
+from server.routes.openapi import openapi_routes
 from server.routes.pages import page_routes
 from server.routes.realtime import realtime_routes
+from server.routes.resources import resource_routes
 from server.stages import Stages
+from server.starting import Agents, Starter
 from server.websockets import Websocket, WebsocketConnection
 
 # A body of 64 KiB that takes longer than this comes from nobody who means well.
@@ -39,6 +45,7 @@ def create_app(
     keys: Keys,
     relay: Relay | None = None,
     stages: Stages | None = None,
+    profiles: ProfilesFile | None = None,
 ) -> App:
     """The application, without a server or a supervisor of its own.
 
@@ -46,6 +53,7 @@ def create_app(
     :param agents: the supervisor.
     :param relay: the local channels.
     :param stages: set by the owner when the server stops.
+    :param profiles: those that a request may name; by default there are none.
     :raises ConfigError: the Agora project of the settings can be none.
     """
     # No static route of Quart's own: that would answer for files outside of /web/.
@@ -55,13 +63,21 @@ def create_app(
     app.url_map.merge_slashes = False  # a redirect would lose a WebSocket
     stages = stages or Stages()
     dress(app)
+    app.register_error_handler(BadBody, _bad_body)
     guard(app, keys, stages)
     app.register_blueprint(page_routes())
-    app.register_blueprint(agent_routes(settings, agents, keys))
+    starter, repeating = Starter(agents, profiles or ProfilesFile()), Repeating(keys)
+    app.register_blueprint(agent_routes(settings, agents, keys, starter, repeating))
+    app.register_blueprint(resource_routes(agents, starter, repeating))
     app.register_blueprint(agora_routes(settings, agents))
     app.register_blueprint(channel_routes(relay or make_relay()))
     app.register_blueprint(realtime_routes(settings, stages))
+    app.register_blueprint(openapi_routes())
     return app
+
+
+async def _bad_body(error: BadBody) -> Response:
+    return bad_request(error.details)
 
 
 def make_relay() -> Relay:

@@ -7,15 +7,15 @@ pointed at 127.0.0.1 even reads the answers (DNS rebinding). `is_own_host` and `
 
 import hmac
 import logging
+from hashlib import sha256
 from pathlib import Path
 from typing import Final
 from urllib.parse import urlsplit
 
-from attrs import frozen
-
 from agent.config import Settings
 from agent.errors import ConfigError
 from agent.listening import is_loopback
+from server.stamp import Stamp, stamp_of
 
 _DEFAULT_PORTS: Final = {"http": 80, "ws": 80, "https": 443, "wss": 443}
 
@@ -38,11 +38,11 @@ class Keys:
         if settings.server_api_key is not None:
             self._fixed.append(settings.server_api_key)
         self._file = _path(settings.server_api_keys_file)
-        self._stamp: _Stamp | None = None
+        self._stamp: Stamp | None = None
         self._in_file: list[str] = []
         self.needed = settings.server_api_key is not None or self._file is not None
         if self._file is not None:
-            self._stamp = _stamp(self._file)
+            self._stamp = stamp_of(self._file)
             self._in_file = _read_first(self._file)
             if not self._in_file and settings.server_api_key is None:
                 raise ConfigError(f"SERVER_API_KEYS_FILE: there is no key in {self._file}")
@@ -51,10 +51,16 @@ class Keys:
         """Whether a call with this Authorization header may pass."""
         if not self.needed:
             return True
-        scheme, _, key = (authorization or "").partition(" ")
-        if scheme.lower() != "bearer":
-            return False
-        return self._knows(key.strip())
+        key = _bearer(authorization)
+        return key is not None and self._knows(key)
+
+    def caller(self, authorization: str | None) -> str:
+        """Tells callers apart that `admit` has admitted, without their keys; all one without keys.
+
+        So there are no more of them than keys.
+        """
+        key = _bearer(authorization) if self.needed else None
+        return "" if key is None else sha256(key.encode()).hexdigest()
 
     def _knows(self, key: str) -> bool:
         self._look_again()
@@ -66,7 +72,7 @@ class Keys:
     def _look_again(self) -> None:
         if self._file is None:
             return
-        stamp = _stamp(self._file)
+        stamp = stamp_of(self._file)
         if stamp == self._stamp:
             return
         self._stamp = stamp
@@ -79,13 +85,9 @@ class Keys:
             _log.info("SERVER_API_KEYS_FILE: read again, %d keys", len(self._in_file))
 
 
-@frozen
-class _Stamp:
-    """What of a file differs when it was changed or replaced."""
-
-    mtime_ns: int
-    size: int
-    inode: int
+def _bearer(authorization: str | None) -> str | None:
+    scheme, _, key = (authorization or "").partition(" ")
+    return key.strip() if scheme.lower() == "bearer" else None
 
 
 def is_own_host(host: str | None) -> bool:
@@ -113,14 +115,6 @@ def _split(url: str) -> tuple[str | None, int | None]:
 
 def _path(text: str | None) -> Path | None:
     return None if text is None else Path(text)
-
-
-def _stamp(path: Path) -> _Stamp | None:
-    try:
-        stat = path.stat()
-    except OSError:
-        return None
-    return _Stamp(stat.st_mtime_ns, stat.st_size, stat.st_ino)
 
 
 def _read_first(path: Path) -> list[str]:

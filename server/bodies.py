@@ -50,17 +50,18 @@ class TokenRequest:
     uid: int = field(validator=_one_user)
 
 
-async def read_options(request: Request) -> AgentOptions:
-    """The body of `POST /start_agent`: any option of an agent, and `uid` must be there.
+def check_options(body: dict[str, Any], given: dict[str, Any]) -> AgentOptions:
+    """An agent's options, where `uid` must be in the request itself.
 
-    :raises BadBody: it is something else.
+    :param body: the request's.
+    :param given: the same, with what else there is: a profile's options.
+    :raises BadBody: they are something else.
     """
-    body = await _read_object(request)
     # On the command line 0 (any uid) is a good default. A client must know whom to expect.
     # Empty means unset, as it does for all options.
     missing = [("uid", "missing")] if body.get("uid", "") == "" else []
     try:
-        options = options_from_json(body)
+        options = options_from_json(given)
     except OptionsError as error:
         raise BadBody(error.faults + missing) from error
     if missing:
@@ -86,12 +87,16 @@ async def read_token_request(request: Request) -> TokenRequest:
 
 async def _read(request: Request, wanted: type[_T]) -> _T:
     try:
-        return _CONVERTER.structure(await _read_object(request), wanted)
+        return _CONVERTER.structure(await read_object(request), wanted)
     except (BaseValidationError, ValueError, TypeError) as error:
         raise BadBody(faults(error)) from error
 
 
-async def _read_object(request: Request) -> dict[str, Any]:
+async def read_object(request: Request) -> dict[str, Any]:
+    """The body of any request.
+
+    :raises BadBody: it is no JSON object.
+    """
     try:
         body = orjson.loads(await request.get_data())
     except orjson.JSONDecodeError as error:

@@ -5,7 +5,7 @@ and `data` (JSON), and an empty line. A reader that comes back sends the last id
 """
 
 from collections.abc import AsyncGenerator
-from typing import Final
+from typing import Final, TypedDict
 
 import orjson
 import trio
@@ -13,22 +13,37 @@ from quart import Response
 
 from agent.supervisor.event_log import Event, EventLog, Reader
 
+STREAM: Final = "text/event-stream"
 ALIVE_S: Final = 15.0
 """Silence after which a comment is sent: proxies close what is silent for 30 to 60 seconds, and
 whoever is gone without a word is found out."""
 _ALIVE: Final = b":\n\n"
 
 
-def server_sent(log: EventLog, last_id: str | None) -> Response:
+class Sent(TypedDict):
+    """One event of the stream, as its three fields.
+
+    :ivar event: its type.
+    :ivar data: all of it, as JSON.
+    """
+
+    id: str
+    event: str
+    data: str
+
+
+def server_sent(log: EventLog, last_id: str | None, *, head: bool = False) -> Response:
     """The answer that streams a log to its end, which may be hours away.
 
     Where all of it has been read, 204: an EventSource then ceases to come back.
 
     :param last_id: the `Last-Event-ID` of the request.
+    :param head: only the answer's head is wanted.
     """
     if log.is_read(last_id):
         return Response(status=204)
-    response = Response(_stream(log.reader(last_id)), content_type="text/event-stream")
+    stream = b"" if head else _stream(log.reader(last_id))
+    response = Response(stream, content_type=STREAM)
     response.headers["Cache-Control"] = "no-store"
     response.headers["X-Accel-Buffering"] = "no"  # nginx would keep events back
     response.timeout = None

@@ -12,6 +12,7 @@ from agent.signals import stop_on_signals
 from agent.supervisor.supervisor import Supervisor, Tools, open_supervisor
 from server.app import create_app, make_relay
 from server.auth import Keys
+from server.profiles import ProfilesFile
 from server.serving import open_server
 from server.stages import Stages
 
@@ -24,7 +25,8 @@ class Start:
 
     :ivar own_key: what the server's own agents call it with; `keys` admits it.
     :ivar listener: listens already; `run` closes it.
-    :ivar tools: what its agents may be given of.
+    :ivar tools: what its agents may be given of, and
+    :ivar profiles: what they may be given in its place.
     """
 
     settings: Settings
@@ -32,6 +34,7 @@ class Start:
     own_key: str
     listener: socket.socket
     tools: Tools = Factory(Tools)
+    profiles: ProfilesFile = Factory(ProfilesFile)
 
 
 async def run(start: Start) -> None:
@@ -55,7 +58,12 @@ async def run(start: Start) -> None:
         async with open_server(start.listener) as server:
             async with open_supervisor(settings_of_agents(start), start.tools) as supervisor:
                 app = create_app(
-                    start.settings, supervisor, keys=start.keys, relay=relay, stages=stages
+                    start.settings,
+                    supervisor,
+                    keys=start.keys,
+                    relay=relay,
+                    stages=stages,
+                    profiles=start.profiles,
                 )
                 server.start(app)
                 _say_ready(start, supervisor.limit)

@@ -30,6 +30,7 @@ SPEC: dict[str, tuple[Any, str, Any, str, Any]] = {
     "SERVER_PORT": (8080, "0", 0, "65535", 65535),
     "SERVER_API_KEY": (None, "k", "k", "l", "l"),
     "SERVER_API_KEYS_FILE": (None, "/k", "/k", "k", "k"),
+    "PROFILES_FILE": (None, "/p", "/p", "p", "p"),
     "EMBEDDED_SCRIPT": (None, "/s", "/s", "s", "s"),
     "EMBEDDED_FAULTS": (None, "/f", "/f", "f", "f"),
     "EMBEDDED_API_KEY": (None, "k", "k", "l", "l"),

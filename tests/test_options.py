@@ -191,7 +191,7 @@ def test_a_whole_number_serves_as_a_number() -> None:
         ("max_duration_s", [1, None], [0]),
         ("metadata", [{}, {str(n): "" for n in range(16)}], [{str(n): "" for n in range(17)}]),
         ("tools", [[], ["get_weather"], None], ["get_weather"]),
-        ("profile", [None], ["default"]),
+        ("profile", [None, "default"], []),
         ("playout_lead_ms", [40, 1000], [9, 1001]),
         ("playout_step_ms", [10, 60], [0, 15, 70, -10]),
         ("data_packets_per_s", [2, 30, 1000], [1, 0, -1, 1001]),

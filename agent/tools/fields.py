@@ -1,11 +1,13 @@
 """The fields of the classes that a tool may take: attrs classes, dataclasses and TypedDicts."""
 
 import dataclasses
+from collections.abc import Mapping
 from typing import Any, NotRequired, Required, get_args, get_origin, get_type_hints, is_typeddict
 
 import attrs
-from attrs import NOTHING, frozen
+from attrs import NOTHING, Factory, frozen
 
+from agent.checks import schema_of
 from agent.tools.docstrings import Described, read_docstring
 
 
@@ -19,12 +21,14 @@ class Field:
 
     :ivar name: as whoever makes the object gives it.
     :ivar default: NOTHING where there is none that could be told.
+    :ivar limits: what else than its type a value must be, as JSON Schema.
     """
 
     name: str
     kind: Any
     required: bool
     default: Any
+    limits: Mapping[str, Any] = Factory(dict)
 
 
 def has_fields(cls: Any) -> bool:
@@ -56,11 +60,7 @@ def fields_of(cls: Any) -> list[Field]:
     if is_typeddict(cls):
         return [_key(cls, name, hint) for name, hint in hints.items()]
     if attrs.has(cls):
-        return [
-            Field(a.alias, hints.get(a.name, a.type), a.default is NOTHING, _told(a.default))
-            for a in attrs.fields(cls)
-            if a.init
-        ]
+        return [_attribute(a, hints) for a in attrs.fields(cls) if a.init]
     if any(isinstance(hint, dataclasses.InitVar) for hint in hints.values()):
         raise NoSchema(f"holds a {cls.__name__}, which has an InitVar")
     return [
@@ -68,6 +68,11 @@ def fields_of(cls: Any) -> list[Field]:
         for f in dataclasses.fields(cls)
         if f.init
     ]
+
+
+def _attribute(a: "attrs.Attribute[Any]", hints: dict[str, Any]) -> Field:
+    kind, required = hints.get(a.name, a.type), a.default is NOTHING
+    return Field(a.alias or a.name, kind, required, _told(a.default), schema_of(a.validator))
 
 
 def _key(cls: Any, name: str, hint: Any) -> Field:

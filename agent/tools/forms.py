@@ -5,7 +5,7 @@ Both are made side by side, so that what the schema allows is what is accepted. 
 integral float such as 3.0 for an int, because models write them.
 """
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import date, datetime
 from functools import partial
 from typing import Any, Final, TypeAlias
@@ -43,6 +43,13 @@ class Form:
     def described(self, words: str) -> "Form":
         """The same, with a description unless there are no words."""
         return evolve(self, schema={**self.schema, "description": words}) if words else self
+
+    def limited(self, limits: Mapping[str, Any]) -> "Form":
+        """The same, with the schema of what the class that the value goes into checks by itself."""
+        told = dict(limits)
+        if "enum" in told and self.takes(None):
+            told["enum"] = [*told["enum"], None]
+        return evolve(self, schema={**self.schema, **told}) if told else self
 
     def takes(self, value: Any) -> bool:
         """Whether this JSON may stand there."""

@@ -51,7 +51,7 @@ class Forms:
 
     def part(self, told: Field, words: str) -> Part:
         """A parameter or a field, with its description and its default."""
-        form = self.of(told.kind)
+        form = self.of(told.kind).limited(told.limits)
         if told.default is None and not form.takes(None):
             # `x: int = None` is often written, and a model that sees the default may send it.
             form = union([form, NULL])

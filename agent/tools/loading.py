@@ -63,7 +63,7 @@ def _import(name: str, module: str) -> Any:
         if error.name is not None and f"{module}.".startswith(f"{error.name}."):
             raise ConfigError(f"tools {name}: there is no module {error.name}") from error
         raise _raised(name, "importing it", error) from error
-    except Exception as error:
+    except (Exception, SystemExit) as error:  # a script that was not meant to be imported
         raise _raised(name, "importing it", error) from error
 
 
@@ -85,11 +85,11 @@ def _register(tools: ToolContext, name: str, found: Any) -> None:
 def _made(name: str, cls: type[ToolContext]) -> ToolContext:
     try:
         return cls()
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         raise _raised(name, "making it", error) from error
 
 
-def _raised(name: str, doing: str, error: Exception) -> ConfigError:
+def _raised(name: str, doing: str, error: BaseException) -> ConfigError:
     last = extract_tb(error.__traceback__)[-1]
     where = f"{Path(last.filename).name}, line {last.lineno}"
     words = one_line(f"{type(error).__name__}: {error}")

@@ -1,47 +1,88 @@
-"""Starting, stopping and listing agents, and the server's health."""
+"""Starting and stopping agents, their events, and the server's health."""
 
-from typing import Any, Protocol
+from typing import Any, TypedDict
 
-import attrs
 from quart import Blueprint, Response, request
 
 from agent.config import EMBEDDED_MODEL, Settings
-from agent.errors import AgentError, ConfigError
-from agent.options import AgentOptions, OptionsError
-from agent.supervisor.event_log import EventLog
-from agent.supervisor.supervisor import AgentInfo, AlreadyRunning, JoinTimeout, NotRunning
-from server.answers import answer, bad_request, failure
+from agent.errors import AgentError
+from agent.options import AgentOptions
+from agent.supervisor.supervisor import AlreadyRunning, NotRunning
+from server.answers import answer, failure
 from server.auth import Keys
-from server.bodies import BadBody, read_options, read_stop
-from server.event_stream import server_sent
+from server.bodies import StopRequest, read_object, read_stop
+from server.event_stream import STREAM, Sent, server_sent
+from server.operations import Says, Takes, describes
+from server.repeating import HEADER, SCHEMA, Repeating
+from server.routes.resources import no_agent
+from server.starting import START_FAULTS, Agents, Starter, refusal
 
 
-class Agents(Protocol):
-    """What is needed of a supervisor. It may one day speak for several machines."""
+class Started(TypedDict):
+    """The answer to a start. More is at `/agents/{channel_name}`."""
 
-    def agents(self) -> list[AgentInfo]:
-        """All agents there are."""
-
-    async def start(self, options: AgentOptions) -> AgentInfo:
-        """Return once the agent is in its channel."""
-
-    def events(self, channel_name: str) -> EventLog:
-        """Those of a channel's agent, or of its last one."""
-
-    async def stop(self, channel_name: str) -> AgentInfo:
-        """Return once the agent's process is gone."""
+    status: str
+    channel_name: str
+    uid: int
+    model: str
+    embedded: bool
+    pid: int | None
 
 
-def agent_routes(settings: Settings, agents: Agents, keys: Keys) -> Blueprint:
-    """`/start_agent`, `/stop_agent`, `/agents`, their events, and `/healthz`."""
+class Stopped(TypedDict):
+    """The answer when an agent's process is gone.
+
+    :ivar exit_status: negative for the signal that killed it.
+    :ivar killed: it did not end when it was asked to, by SIGTERM, and was sent SIGKILL.
+    """
+
+    status: str
+    channel_name: str
+    exit_status: int | None
+    killed: bool
+
+
+class Health(TypedDict):
+    """How the server is.
+
+    :ivar agents: how many there are.
+    :ivar key_needed: whether this very caller would need a key for the rest.
+    """
+
+    status: str
+    model: str
+    embedded: bool
+    agents: int
+    key_needed: bool
+
+
+def agent_routes(
+    settings: Settings, agents: Agents, keys: Keys, starter: Starter, repeating: Repeating
+) -> Blueprint:
+    """`/start_agent`, `/stop_agent`, an agent's events, and `/healthz`."""
     routes = Blueprint("agents", __name__)
-    routes.register_error_handler(BadBody, _bad_body)
 
     @routes.post("/start_agent")
+    @describes(
+        "Starts an agent",
+        {200: Says("it is in its channel", Started)},
+        (400, "agent_already_running"),
+        *START_FAULTS,
+        body=Takes(AgentOptions, ["channel_name", "uid"]),
+        headers={HEADER: SCHEMA},
+    )
     async def start_agent() -> Response:
-        return await _start(agents, await read_options(request))
+        body = await read_object(request)
+        return await repeating.answer(request, body, lambda: _start(starter, body))
 
     @routes.post("/stop_agent")
+    @describes(
+        "Stops an agent",
+        {200: Says("its process is gone", Stopped)},
+        (400, "invalid_request"),
+        (404, "agent_not_found"),
+        body=Takes(StopRequest),
+    )
     async def stop_agent() -> Response:
         body = await read_stop(request)
         try:
@@ -49,53 +90,64 @@ def agent_routes(settings: Settings, agents: Agents, keys: Keys) -> Blueprint:
         except NotRunning:
             text = "No active agent found for the provided channel_name"
             return failure(404, "agent_not_found", text)
-        return answer({"status": "Agent process terminated", "channel_name": info.channel_name})
-
-    @routes.get("/agents")
-    async def list_agents() -> Response:
-        return answer({"agents": [attrs.asdict(info) for info in agents.agents()]})
+        stopped = Stopped(
+            status="Agent process terminated",
+            channel_name=info.channel_name,
+            exit_status=info.exit_status,
+            killed=info.killed,
+        )
+        return answer(stopped)
 
     @routes.get("/agents/<channel_name>/events")
-    async def events(channel_name: str) -> Response:
+    @describes(
+        "Streams an agent's events",
+        {
+            200: Says("server-sent events, until its process is gone", Sent, [STREAM]),
+            204: Says("all was read, up to the last"),
+        },
+        (404, "agent_not_found"),
+        headers={"Last-Event-ID": {"type": "string"}},
+    )
+    async def agent_events(channel_name: str) -> Response:
         try:
             log = agents.events(channel_name)
         except NotRunning:
-            return failure(404, "agent_not_found", "No agent for this channel")
-        return server_sent(log, request.headers.get("Last-Event-ID"))
+            return no_agent()
+        return server_sent(log, request.headers.get("Last-Event-ID"), head=request.method == "HEAD")
 
     @routes.get("/healthz")
+    @describes("Tells how the server is", {200: Says("it serves", Health)})
     async def healthz() -> Response:
         model = EMBEDDED_MODEL if settings.embedded else settings.openai_model
-        health = {"status": "ok", "model": model, "embedded": settings.embedded}
         # Of this very caller: a proxy may add the key for a page, which has none to send.
         key_needed = not keys.admit(request.headers.get("Authorization"))
-        return answer(health | {"agents": len(agents.agents()), "key_needed": key_needed})
+        health = Health(
+            status="ok",
+            model=model,
+            embedded=settings.embedded,
+            agents=len(agents.agents()),
+            key_needed=key_needed,
+        )
+        return answer(health)
 
     return routes
 
 
-async def _start(agents: Agents, options: AgentOptions) -> Response:
+async def _start(starter: Starter, body: dict[str, Any]) -> Response:
+    wanted = await starter.read(request, body)
     try:
-        info = await agents.start(options)
+        info = await starter.start(wanted)
     except AlreadyRunning:
-        text = f"Agent already running for channel: {options.channel_name}"
+        text = f"Agent already running for channel: {wanted.options.channel_name}"
         return failure(400, "agent_already_running", text)
-    except OptionsError as error:
-        return bad_request(error.faults)
-    except ConfigError as error:
-        # An option that is well formed but does not go with how this server is set up.
-        return bad_request([("", str(error))])
-    except JoinTimeout as error:
-        return failure(504, "join_timeout", f"Failed to start agent: {error}")
     except AgentError as error:
-        return failure(500, "start_failed", f"Failed to start agent: {error}")
-    return answer({"status": "Agent started!"} | _started(info))
-
-
-def _started(info: AgentInfo) -> dict[str, Any]:
-    told = ("channel_name", "uid", "model", "embedded", "pid")
-    return {name: getattr(info, name) for name in told}
-
-
-async def _bad_body(error: BadBody) -> Response:
-    return bad_request(error.details)
+        return refusal(error)
+    started = Started(
+        status="Agent started!",
+        channel_name=info.channel_name,
+        uid=info.uid,
+        model=info.model,
+        embedded=info.embedded,
+        pid=info.pid,
+    )
+    return answer(started)

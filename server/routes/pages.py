@@ -7,6 +7,8 @@ import trio
 from quart import Blueprint, Response, abort, request
 from werkzeug.security import safe_join
 
+from server.operations import Says, describes
+
 _WEB: Final = Path(__file__).parent.parent / "web"
 # Of our own, since the system's table can be wrong and browsers run no script of another type.
 _TYPES: Final = {
@@ -15,6 +17,7 @@ _TYPES: Final = {
     ".css": "text/css; charset=utf-8",
     ".svg": "image/svg+xml",
 }
+_UNCHANGED: Final = Says("it is as it was")
 
 
 def page_routes() -> Blueprint:
@@ -22,10 +25,16 @@ def page_routes() -> Blueprint:
     routes = Blueprint("pages", __name__)
 
     @routes.get("/")
+    @describes("The page", {200: Says("the page", str, ["text/html"]), 304: _UNCHANGED})
     async def index() -> Response:
         return await _file("index.html")
 
     @routes.get("/web/<path:name>")
+    @describes(
+        "A file of the page",
+        {200: Says("the file", str, [*_TYPES.values()]), 304: _UNCHANGED},
+        (404, "not_found"),
+    )
     async def file(name: str) -> Response:
         return await _file(name)
 

@@ -16,11 +16,12 @@ from agent.errors import AgentError
 from agent.listening import authority
 from agent.options import AgentOptions
 from agent.supervisor.event_log import EventLog
-from agent.supervisor.supervisor import AgentInfo, AlreadyRunning, NotRunning
+from agent.supervisor.supervisor import AgentInfo, AlreadyRunning, NotRunning, Tools
 from server.app import create_app, make_relay
 from server.auth import Keys
 from server.channels import Relay
 from server.listening import open_listener
+from server.profiles import ProfilesFile
 from server.serving import open_server
 from server.stages import Stages
 
@@ -33,13 +34,20 @@ class FakeAgents:
     """A supervisor's surface; agents are in their channels at once.
 
     :ivar fault: raised by the next start.
+    :ivar started: the options of each start, and
+    :ivar tools: the tools that it was given.
+    :ivar may_join: a start waits for it.
     """
 
     def __init__(self) -> None:
         self.fault: AgentError | None = None
         self.started: list[AgentOptions] = []
+        self.tools: list[Tools | None] = []
+        self.may_join = trio.Event()
+        self.may_join.set()
         self.logs: dict[str, EventLog] = {}
         self._infos: dict[str, AgentInfo] = {}
+        self._past: dict[str, AgentInfo] = {}
 
     def agents(self) -> list[AgentInfo]:
         return list(self._infos.values())
@@ -49,13 +57,21 @@ class FakeAgents:
             raise NotRunning("it does not run")
         return self.logs[channel_name]
 
-    async def start(self, options: AgentOptions) -> AgentInfo:
+    def get(self, channel_name: str) -> AgentInfo:
+        found = self._infos.get(channel_name) or self._past.get(channel_name)
+        if found is None:
+            raise NotRunning("it does not run")
+        return found
+
+    async def start(self, options: AgentOptions, *, tools: Tools | None = None) -> AgentInfo:
+        await self.may_join.wait()
         await trio.lowlevel.checkpoint()
         if self.fault is not None:
             raise self.fault
         if options.channel_name in self._infos:
             raise AlreadyRunning("it runs")
         self.started.append(options)
+        self.tools.append(tools)
         info = AgentInfo(
             channel_name=options.channel_name,
             call_id=f"call-{len(self.started)}",
@@ -69,11 +85,18 @@ class FakeAgents:
         self._infos[options.channel_name] = info
         return info
 
+    def change(self, channel_name: str, **changes: Any) -> None:
+        self._infos[channel_name] = evolve(self._infos[channel_name], **changes)
+
     async def stop(self, channel_name: str) -> AgentInfo:
         await trio.lowlevel.checkpoint()
         if channel_name not in self._infos:
             raise NotRunning("it does not run")
-        return evolve(self._infos.pop(channel_name), state="stopping")
+        ended = evolve(
+            self._infos.pop(channel_name), state="ended", reason="stopped", exit_status=0
+        )
+        self._past[channel_name] = ended
+        return ended
 
 
 def make_app(
@@ -82,11 +105,13 @@ def make_app(
     *,
     relay: Relay | None = None,
     stages: Stages | None = None,
+    profiles: ProfilesFile | None = None,
 ) -> QuartTrio:
     """The application with nothing around it."""
     settings = settings or Settings(openai_api_key="a-key", openai_model="a-model")
     keys = Keys(settings, OWN_KEY)
-    return create_app(settings, agents or FakeAgents(), keys=keys, relay=relay, stages=stages)
+    agents = agents or FakeAgents()
+    return create_app(settings, agents, keys=keys, relay=relay, stages=stages, profiles=profiles)
 
 
 @asynccontextmanager
@@ -142,13 +167,16 @@ class Served:
 
 @asynccontextmanager
 async def serving(
-    settings: Settings | None = None, agents: FakeAgents | None = None
+    settings: Settings | None = None,
+    agents: FakeAgents | None = None,
+    *,
+    limit_s: float = LIMIT_S,
 ) -> AsyncIterator[Served]:
     """A real server of the application, on loopback."""
     relay, stages = make_relay(), Stages()
     app = make_app(settings, agents, relay=relay, stages=stages)
     listener = open_listener("127.0.0.1", 0, has_keys=False)
-    with trio.fail_after(LIMIT_S):
+    with trio.fail_after(limit_s):
         async with open_server(listener) as server:
             server.start(app)
             served = Served(authority(listener), relay, stages)

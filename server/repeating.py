@@ -1,0 +1,64 @@
+"""`Idempotency-Key`: a request that is sent again with the same key gets the first one's answer."""
+
+import re
+from collections.abc import Awaitable, Callable
+from hashlib import sha256
+from typing import Any, Final
+
+import orjson
+import trio
+from quart import Request, Response
+
+from server.answers import bad_request, failure
+from server.auth import Keys
+from server.idempotency import Key, KeyReused, Repeats
+
+HEADER: Final = "Idempotency-Key"
+_KEY: Final = re.compile(r"[!-~]([ -~]{0,253}[!-~])?")
+SCHEMA: Final = {"type": "string", "pattern": f"^{_KEY.pattern}$"}
+"""What a key may be."""
+_TRY_AGAIN: Final = frozenset({429, 500, 503, 504})
+"""Statuses of answers that are not remembered: the next try may end otherwise."""
+
+
+class Repeating:
+    """Sees to the keys of one server's requests."""
+
+    def __init__(self, keys: Keys, clock: Callable[[], float] = trio.current_time) -> None:
+        self._keys = keys
+        self._repeats = Repeats[Response](lambda got: got.status_code not in _TRY_AGAIN, clock)
+
+    async def answer(
+        self, request: Request, body: dict[str, Any], act: Callable[[], Awaitable[Response]]
+    ) -> Response:
+        """The request's answer: act, unless its key tells that this was done before.
+
+        Without a key a client that goes away cancels what it asked for. With one that is finished,
+        since the client may come back for it.
+
+        :param body: the request's; written otherwise it is still the same.
+        """
+        text = request.headers.get(HEADER)
+        if text is None:
+            return await act()
+        if _KEY.fullmatch(text) is None:
+            words = "must be 1 to 255 printable ASCII characters, no space first or last"
+            return bad_request([(HEADER, words)])
+        key = Key(self._keys.caller(request.headers.get("Authorization")), text)
+        try:
+            first = await self._repeats.once(key, _digest(request, body), act)
+        except KeyReused:
+            words = f"This {HEADER} was sent with another request before"
+            return failure(422, "idempotency_key_reused", words)
+        return await _copy(first)
+
+
+def _digest(request: Request, body: dict[str, Any]) -> bytes:
+    # Not the body itself: it may be long, and nobody's instructions are to be kept for a day.
+    told = [request.method, request.path, body]
+    return sha256(orjson.dumps(told, option=orjson.OPT_SORT_KEYS)).digest()
+
+
+async def _copy(response: Response) -> Response:
+    """One of its own for each request: what is sent is changed on its way."""
+    return Response(await response.get_data(), response.status_code, response.headers)

@@ -1,0 +1,129 @@
+"""Starting an agent as a request wants it."""
+
+import math
+from typing import Any, Final, Protocol
+
+from attrs import frozen
+from quart import Request, Response
+
+from agent.errors import AgentError, ConfigError
+from agent.options import AgentOptions, OptionsError
+from agent.profiles import Profile, UnknownProfile
+from agent.supervisor.event_log import EventLog
+from agent.supervisor.supervisor import (
+    AgentInfo,
+    JoinTimeout,
+    NotRunning,
+    StartFailed,
+    Tools,
+    TooManyAgents,
+)
+from server.answers import bad_request, failure
+from server.bodies import BadBody, check_options
+from server.profiles import ProfilesFile
+from server.repeating import HEADER
+
+START_FAULTS: Final = (
+    (400, "invalid_request"),
+    (422, "idempotency_key_reused"),
+    (500, "start_failed"),
+    (503, "too_many_agents"),
+    (504, "join_timeout"),
+)
+"""What a start may be answered with, beside that the channel has an agent."""
+
+
+class Agents(Protocol):
+    """What is needed of a supervisor. It may one day speak for several machines."""
+
+    def agents(self) -> list[AgentInfo]:
+        """All agents there are."""
+
+    def get(self, channel_name: str) -> AgentInfo:
+        """A channel's agent, or its last one."""
+
+    async def start(self, options: AgentOptions, *, tools: Tools | None = None) -> AgentInfo:
+        """Return once the agent is in its channel."""
+
+    def events(self, channel_name: str) -> EventLog:
+        """Those of a channel's agent, or of its last one."""
+
+    async def stop(self, channel_name: str) -> AgentInfo:
+        """Return once the agent's process is gone."""
+
+
+@frozen
+class Wanted:
+    """What a request wants started.
+
+    :ivar tools: those of its profile; None: the server's own.
+    :ivar key: the request's `Idempotency-Key`.
+    """
+
+    options: AgentOptions
+    tools: Tools | None
+    key: str | None
+
+
+class Starter:
+    """Starts agents, and remembers what was wanted of those that run."""
+
+    def __init__(self, agents: Agents, profiles: ProfilesFile) -> None:
+        self._agents, self._profiles = agents, profiles
+        self._wanted: dict[str, tuple[str, Wanted]] = {}
+
+    async def read(self, request: Request, body: dict[str, Any]) -> Wanted:
+        """What a request wants: its own fields over those of the profile that it names.
+
+        :raises BadBody: its fields are bad, or there is no such profile.
+        """
+        profile = await self._profile(body.get("profile"))
+        options = check_options(body, profile.under(body))
+        mcp = None if profile.mcp is None else str(profile.mcp)
+        tools = Tools(profile.modules, profile.tools, mcp) if profile.has_tools else None
+        return Wanted(options, tools, request.headers.get(HEADER))
+
+    async def start(self, wanted: Wanted) -> AgentInfo:
+        """Start it. Cancelled, the agent is stopped again; raises what a supervisor does."""
+        info = await self._agents.start(wanted.options, tools=wanted.tools)
+        there = {other.channel_name for other in self._agents.agents()}
+        self._wanted = {name: told for name, told in self._wanted.items() if name in there}
+        self._wanted[info.channel_name] = (info.call_id, wanted)
+        return info
+
+    def same(self, wanted: Wanted) -> AgentInfo | None:
+        """The channel's agent, if it runs and is just what this request wants, key and all."""
+        name = wanted.options.channel_name
+        try:
+            info = self._agents.get(name)
+        except NotRunning:
+            return None
+        is_it = self._wanted.get(name) == (info.call_id, wanted)
+        return info if is_it and info.state == "running" else None
+
+    async def _profile(self, name: object) -> Profile:
+        if not isinstance(name, str) or not name:
+            return Profile()  # it is no name: the options' class says so
+        try:
+            return await self._profiles.find(name)
+        except UnknownProfile as error:
+            raise BadBody([("profile", str(error))]) from error
+
+
+def refusal(error: AgentError) -> Response:
+    """The answer to a start that failed, but for a channel that has its agent."""
+    match error:
+        case OptionsError():
+            return bad_request(error.faults)
+        case ConfigError():
+            # An option that is well formed but does not go with how this server is set up.
+            return bad_request([("", str(error))])
+        case TooManyAgents():
+            response = failure(503, "too_many_agents", f"Failed to start agent: {error}")
+            response.headers["Retry-After"] = str(max(1, math.ceil(error.retry_after_s)))
+            return response
+        case StartFailed(kind="shutdown"):
+            return failure(503, "shutting_down", "The server is shutting down")
+        case JoinTimeout():
+            return failure(504, "join_timeout", f"Failed to start agent: {error}")
+    return failure(500, "start_failed", f"Failed to start agent: {error}")
