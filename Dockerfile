@@ -1,12 +1,13 @@
 # The server with its agents, for Agora channels:
 #
 #     docker build --platform linux/amd64 --tag trio-voice-agent .
-#     docker run --init --stop-timeout 20 --env-file .env --publish 127.0.0.1:8080:8080 \
+#     docker run --init --stop-timeout 60 --env-file .env --publish 127.0.0.1:8080:8080 \
 #         trio-voice-agent
 #
 # Agora's native library exists for Linux x86_64 only. The server listens on all of the container's
 # addresses, so it wants a key (SERVER_API_KEY) in .env. `--init` reaps what an agent may leave, and
-# the timeout leaves every agent the time to leave its channel.
+# the timeout leaves every agent the time to leave its channel. deploy/compose.yaml says the same,
+# and more.
 
 FROM python:3.11-slim-bookworm AS build
 WORKDIR /src

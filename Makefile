@@ -49,7 +49,7 @@ prove: system-packages $(DEV)  ## run the tests with many more examples
 pins:  ## pin the newest versions of all dependencies
 	$(PYTHON) -m venv --clear .venv-pins
 	.venv-pins/bin/python -m pip --quiet install uv
-	$(UV_COMPILE) --extra embedded --extra g711 --extra vad --output-file requirements.txt
+	$(UV_COMPILE) --extra embedded --extra g711 --extra vad --extra webhook --output-file requirements.txt
 	$(UV_COMPILE) --extra dev --constraint requirements.txt --output-file requirements-dev.txt
 
 UV_COMPILE = .venv-pins/bin/uv pip compile --quiet --upgrade --universal --python-version 3.11 \

@@ -7,6 +7,7 @@ if __name__ == "__main__":
 
 import argparse
 import logging
+import secrets
 import sys
 from collections.abc import Sequence
 from functools import partial
@@ -52,12 +53,21 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
         mcp = None if mcp_file is None else load_mcp(mcp_file, environment())
     except ConfigError as error:
         _exit_with(error)
-    setup_logging(settings.log_level, settings.log_format, options.channel_name)
+    call_id = secrets.token_hex(8)
+    setup_logging(settings.log_level, settings.log_format, options.channel_name, call_id)
     if given.check:
         end(trio.run(partial(_check, settings, options, tools=tools, mcp=mcp)))
     try:
         outcome = trio.run(
-            partial(_run, settings, options, recording=recording, tools=tools, mcp=mcp)
+            partial(
+                _run,
+                settings,
+                options,
+                recording=recording,
+                tools=tools,
+                mcp=mcp,
+                call_id=call_id,
+            )
         )
     except ConfigError as error:
         _exit_with(error)

@@ -4,17 +4,37 @@
   `interrupted` and ends where the person ceased to hear it.
 - `tool_call`: {call_id, name, arguments}, and `tool_result`: {call_id, output}; these are JSON
   texts, of which the beginning is told.
-- What tools report has the types that they give it, such as `transfer_note`.
+- What tools report has the types that they give it, such as `transfer_note`; not one of these.
+- `turn`: {latency_ms}, from the end of the person's turn to the first frame of its answer, and
+  `barge_in`: {latency_ms, cause: `speech` or `text`}, from the event that interrupts to silence;
+  what is in them: `agent.latency`.
+- `metrics`: what was counted so far, see `agent.figures`; every few seconds, and at the end.
+- `call_record`: how the call ended, once, the last event of all; see `agent.call_record`.
 """
 
 from typing import Any, Final, TypeAlias
 
-from agent.protocol.actions import CallTool
+from agent.protocol.actions import CallTool, Cause
 
 Event: TypeAlias = dict[str, Any]
 
 MAX_TEXT: Final = 1000
 """Characters of arguments and outputs that are told."""
+OWN_TYPES: Final = frozenset(
+    {
+        "transcript",
+        "tool_call",
+        "tool_result",
+        "turn",
+        "barge_in",
+        "metrics",
+        "call_record",
+        "state",
+        "events_dropped",
+        "events_missed",
+    }
+)
+"""What a tool may not report: records and figures are made of these, and the supervisor's own."""
 _SPEAKERS: Final = {
     "conversation.item.input_audio_transcription.completed": "user",
     "response.audio_transcript.done": "agent",
@@ -40,3 +60,13 @@ def tool_call(call: CallTool) -> Event:
 def tool_result(call_id: str, output: str) -> Event:
     """A call of a tool has its output."""
     return {"type": "tool_result", "call_id": call_id, "output": output[:MAX_TEXT]}
+
+
+def turn(latency_s: float) -> Event:
+    """An answer begins to be heard, so long after the person's turn."""
+    return {"type": "turn", "latency_ms": round(latency_s * 1000, 3)}
+
+
+def barge_in(latency_s: float, cause: Cause) -> Event:
+    """The person has interrupted the agent, which was silent so long after."""
+    return {"type": "barge_in", "latency_ms": round(latency_s * 1000, 3), "cause": cause.value}

@@ -25,19 +25,24 @@ _HEX_32: Final = re.compile(r"[0-9A-Fa-f]{32}")
 _PRINTABLE: Final = re.compile(r"[!-~]+")
 
 
-def _is_websocket_url(value: str | None) -> bool:
+def _is_url(value: str | None, *schemes: str) -> bool:
     if value is None:
         return True
     try:
         parts = urlsplit(value)
-        return parts.scheme in ("ws", "wss") and bool(parts.hostname) and parts.port != 0
+        return parts.scheme in schemes and bool(parts.hostname) and parts.port != 0
     except ValueError:
         return False
 
 
 # The words leave the value out: a URL may hold a password.
 _websocket_url = check(
-    _is_websocket_url, "must be a URL such as ws://127.0.0.1:8080/path or wss://host"
+    lambda value: _is_url(value, "ws", "wss"),
+    "must be a URL such as ws://127.0.0.1:8080/path or wss://host",
+)
+_http_url = check(
+    lambda value: _is_url(value, "http", "https"),
+    "must be a URL such as https://host/path or http://127.0.0.1:9000/path",
 )
 # Refused here, because what refuses it later shows the header, key and all, in its error.
 _header_value = check(
@@ -74,6 +79,8 @@ class Settings:
     server_api_key: str | None = field(default=None, validator=_header_value, repr=False)
     server_api_keys_file: str | None = None
     profiles_file: str | None = None
+    webhook_url: str | None = field(default=None, validator=_http_url, repr=False)
+    webhook_secret: str | None = field(default=None, repr=False)
     embedded_script: str | None = None
     embedded_faults: str | None = None
     embedded_api_key: str | None = field(default=None, validator=_header_value, repr=False)

@@ -26,7 +26,7 @@ class AgentError(Exception):
     """
 
     exit_status: ClassVar[int] = 1
-    kind: str = "call"
+    kind: str = "crashed"
     is_final: ClassVar[bool] = False
 
 

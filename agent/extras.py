@@ -12,6 +12,7 @@ EXTRAS: Final = {
     "g711": ("soxr",),
     "vad": ("webrtcvad",),
     "mcp": ("mcp",),
+    "webhook": ("httpx2",),
     "agora": ("agora_realtime_ai_api", "agora.rtc", "colorlog"),
 }
 """The modules that each extra brings. None of them is imported to look for it."""

@@ -19,16 +19,17 @@ _RESET: Final = "\x1b[0m"
 _WARN_EVERY_S: Final = 5.0
 
 
-def setup_logging(level: str, style: str, channel_name: str = "") -> None:
+def setup_logging(level: str, style: str, channel_name: str = "", call_id: str = "") -> None:
     """Send the program's log to standard error.
 
     :param level: debug, info, warning, error or critical.
     :param style: color (plain where standard error is no terminal), plain or json.
     :param channel_name: put on every line; a record's own `channel_name` takes its place.
+    :param call_id: put on every line of JSON; a record's own `call_id` takes its place.
     """
     handler = logging.StreamHandler(sys.stderr)
     if style == "json":
-        handler.setFormatter(_JsonFormatter(channel_name))
+        handler.setFormatter(_JsonFormatter(channel_name, call_id))
     else:
         handler.setFormatter(_LineFormatter(channel_name, style == "color" and _is_terminal()))
     logging.basicConfig(level=level.upper(), handlers=[handler], force=True)
@@ -44,6 +45,7 @@ class QueueWatch:
     :param name: what the queue holds.
     :param warn_at: a length above this is warned of.
     :param clock: seconds, of any origin.
+    :ivar longest: the longest that it was seen to be.
     """
 
     def __init__(
@@ -51,9 +53,11 @@ class QueueWatch:
     ) -> None:
         self._name, self._warn_at, self._clock = name, warn_at, clock
         self._last = float("-inf")
+        self.longest = 0
 
     def saw(self, length: int) -> None:
         """Note the queue's length now."""
+        self.longest = max(self.longest, length)
         if length <= self._warn_at:
             return
         now = self._clock()
@@ -84,9 +88,9 @@ class _LineFormatter(logging.Formatter):
 
 
 class _JsonFormatter(logging.Formatter):
-    def __init__(self, channel_name: str) -> None:
+    def __init__(self, channel_name: str, call_id: str) -> None:
         super().__init__()
-        self._channel = channel_name
+        self._channel, self._call_id = channel_name, call_id
 
     def format(self, record: logging.LogRecord) -> str:
         fields = {
@@ -96,13 +100,14 @@ class _JsonFormatter(logging.Formatter):
             "level": record.levelname.lower(),
             "message": record.getMessage(),
             "channel": getattr(record, "channel_name", self._channel),
+            "call_id": getattr(record, "call_id", self._call_id),
         }
         if record.exc_info:
             fields["traceback"] = self.formatException(record.exc_info)
         return orjson.dumps(fields).decode()
 
 
-def relay_line(line: str, channel_name: str) -> str:
+def relay_line(line: str, channel_name: str, call_id: str = "") -> str:
     """Log a line that an agent's process wrote: a JSON record of ours, or anything else.
 
     :returns: its message.
@@ -119,6 +124,6 @@ def relay_line(line: str, channel_name: str) -> str:
     if logger.isEnabledFor(level):
         record = logger.makeRecord(str(name), level, "", 0, text, (), None)
         record.created, record.msecs = created, (created % 1) * 1000
-        record.channel_name = channel_name
+        record.channel_name, record.call_id = channel_name, call_id
         logger.handle(record)
     return text

@@ -2,6 +2,7 @@
 
 import logging
 import secrets
+import time
 from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from datetime import datetime
@@ -15,6 +16,7 @@ from attrs import frozen
 
 from agent.audio import SAMPLE_RATE
 from agent.call_events import Event
+from agent.call_record import CallRecord
 from agent.config import (
     DEFAULT_BASE_URI,
     DEFAULT_LOCAL_CHANNEL_URL,
@@ -29,6 +31,7 @@ from agent.options import AgentOptions, OptionsError
 from agent.protocol.tools import RealtimeFunctionTool, Tool
 from agent.rtc.channel import RtcChannel
 from agent.session import Call, Outcome
+from agent.streams.ledger import Totals
 from agent.streams.model import ModelConnection, dial, open_model
 from agent.streams.model_address import model_address
 from agent.streams.recorder import Tap, open_recorder
@@ -62,6 +65,7 @@ async def run_agent(
     agent: Agent | None = None,
     tools: ToolContext | None = None,
     mcp: McpConfig | None = None,
+    call_id: str = "",
     on_state: Callable[[dict[str, Any]], None] = _ignore,
     on_event: Callable[[Event], None] = _ignore,
 ) -> Outcome:
@@ -74,6 +78,7 @@ async def run_agent(
     :param agent: a hand on the agent while it runs: stops it, interrupts it, has it say something.
     :param tools: those that the operator allows; the options may name some of them.
     :param mcp: the operator's MCP servers, whose tools are added.
+    :param call_id: names the call, in its record; a random one where it is empty.
     :param on_state: is told when the agent is in its channel: `{"state": "running", ...}`.
     :param on_event: is told what happens in the call, see `agent.call_events`.
     :raises AgentError: the call failed, or could not begin; see the classes.
@@ -86,6 +91,7 @@ async def run_agent(
         recording=recording,
         tools=tools if tools is not None else ToolContext(),
         mcp=mcp if mcp is not None else McpConfig(),
+        call_id=call_id or secrets.token_hex(8),
         on_state=on_state,
         on_event=on_event,
     )
@@ -119,6 +125,7 @@ async def _run(
     recording: Recording | None,
     tools: ToolContext,
     mcp: McpConfig,
+    call_id: str,
     on_state: Callable[[dict[str, Any]], None],
     on_event: Callable[[Event], None],
 ) -> Outcome:
@@ -145,42 +152,74 @@ async def _run(
                 approves=mcp.approves,
                 on_event=on_event,
             )
-            return await _run_and_sum_up(call, model, channel, agent)
+            about = {
+                "call_id": call_id,
+                "channel_name": options.channel_name,
+                "model": name,
+                "embedded": embedded,
+                "metadata": options.metadata,
+            }
+            return await _run_and_sum_up(call, agent, about, on_event)
 
 
 async def _run_and_sum_up(
-    call: Call, model: ModelConnection, channel: RtcChannel, agent: Agent
+    call: Call,
+    agent: Agent,
+    about: dict[str, Any],
+    on_event: Callable[[Event], None],
+    clock: Callable[[], float] = time.time,
 ) -> Outcome:
-    """Run a call; one line of the log sums it up, in whatever way it ends."""
-    began = trio.current_time()
-    reason = "a bug, see below"
+    """Run a call; a record and a line of the log sum it up, in whatever way it ends.
+
+    :param about: what of its record is known before it begins.
+    :param clock: seconds since 1970.
+    """
+    started_at, began = clock(), trio.current_time()
+    reason, exit_status = "a bug, see below", 1
     try:
         with agent.in_call(call):
             outcome = await call.run()
-        reason = outcome.reason
+        reason, exit_status = outcome.reason, outcome.exit_status
     except BaseExceptionGroup as group:
-        reason = str(sole_error(group) or reason)
+        error = sole_error(group)
+        if error is not None:
+            reason, exit_status = str(error), error.exit_status
         raise
     finally:
-        reason = agent.reason if agent.scope.cancel_called else reason
-        tally, samples = call.conversation.tally, call.downlink.totals()
-        _log.info(
-            "call over: %s; %.1f s, %d turns, %d answers, %d interruptions, %d audio drops, "
-            "%d underruns, %.1f s of speech heard and %.1f s dropped unheard, "
-            "%d malformed events, %d tokens",
-            reason,
-            trio.current_time() - began,
-            tally.turns,
-            tally.responses,
-            tally.interruptions,
-            channel.audio.dropped,
-            call.downlink.underruns,
-            samples.played / SAMPLE_RATE,
-            samples.discarded / SAMPLE_RATE,
-            model.malformed,
-            tally.tokens,
+        if agent.scope.cancel_called:
+            reason, exit_status = agent.reason, 0
+        record = CallRecord(
+            **about,
+            reason=reason,
+            exit_status=exit_status,
+            started_at=started_at,
+            ended_at=started_at + trio.current_time() - began,
+            figures=call.figures(),
         )
+        on_event(record.figures.event())
+        on_event(record.event())
+        _sum_up(record, call.downlink.totals())
     return outcome
+
+
+def _sum_up(record: CallRecord, samples: Totals) -> None:
+    figures = record.figures
+    _log.info(
+        "call over: %s; %.1f s, %d turns, %d answers, %d interruptions, %d audio drops, "
+        "%d underruns, %.1f s of speech heard and %.1f s dropped unheard, "
+        "%d malformed events, %d tokens",
+        record.reason,
+        record.duration_s,
+        figures.turns,
+        figures.answers,
+        figures.interruptions,
+        figures.audio_dropped,
+        figures.underruns,
+        samples.played / SAMPLE_RATE,
+        samples.discarded / SAMPLE_RATE,
+        figures.malformed_events,
+        figures.tokens,
+    )
 
 
 def _in_words(name: str) -> str:

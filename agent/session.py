@@ -22,8 +22,18 @@ import trio
 from attrs import frozen
 
 from agent.alarm import Alarm
-from agent.call_events import Event, tool_call, tool_result, transcript
+from agent.call_events import (
+    OWN_TYPES,
+    Event,
+    barge_in,
+    tool_call,
+    tool_result,
+    transcript,
+    turn,
+)
 from agent.errors import ChannelError, ModelLost, ModelRefused, one_line
+from agent.figures import TELL_EVERY_S, Figures
+from agent.latency import Latencies
 from agent.options import AgentOptions
 from agent.outlet import MAX_BYTES
 from agent.people import People
@@ -46,8 +56,16 @@ from agent.protocol.actions import (
     Warn,
 )
 from agent.protocol.client_events import RealtimeClientEvent
+from agent.protocol.codec import UnknownEvent
 from agent.protocol.conversation import Conversation
-from agent.protocol.server_events import SessionUpdatedEvent
+from agent.protocol.server_events import (
+    InputAudioBufferCommittedEvent,
+    InputAudioBufferSpeechStartedEvent,
+    InputAudioBufferSpeechStoppedEvent,
+    RealtimeServerEvent,
+    ResponseCreatedEvent,
+    SessionUpdatedEvent,
+)
 from agent.protocol.server_tools import approve_nothing
 from agent.protocol.session import TurnDetection
 from agent.rtc.channel import (
@@ -159,6 +177,7 @@ class Call:
             lead_ms=options.playout_lead_ms,
             step_ms=options.playout_step_ms,
             on_over=self._playout_over,
+            on_first=self._answer_begins,
         )
         self.barge_in = self._local_barge_in() if options.local_barge_in else None
         self._speech_alarm = Alarm(self._speech_goes_on)
@@ -173,6 +192,8 @@ class Call:
             self._tool_finished,
         )
         self._people = People(options.subscribe_uid)
+        self._latencies = Latencies()
+        self._tool_calls = 0
         self._requests_in, self._requests = trio.open_memory_channel[RealtimeClientEvent](REQUESTS)
         self._scope = trio.CancelScope()
         self._outcome = Outcome("the call ended")
@@ -201,6 +222,7 @@ class Call:
                     if self.barge_in is not None:
                         nursery.start_soon(self.barge_in.run)
                     nursery.start_soon(self._give_up_what_is_lost)
+                    nursery.start_soon(self._tell_figures)
                     nursery.start_soon(self._limit_duration)
                     nursery.start_soon(self._limit_idleness)
                     nursery.start_soon(self._watch_people, nursery)
@@ -216,6 +238,25 @@ class Call:
     def say(self, words: str, *, allow_interruptions: bool = True) -> None:
         """Have the model say these words; see `agent.handle.Agent.say`."""
         self._perform(self.conversation.say(words, allow_interruptions=allow_interruptions))
+
+    def figures(self) -> Figures:
+        """What was counted so far."""
+        tally = self.conversation.tally
+        return Figures(
+            turns=tally.turns,
+            answers=tally.responses,
+            interruptions=tally.interruptions,
+            tool_calls=self._tool_calls,
+            tokens=tally.tokens,
+            input_tokens=tally.input_tokens,
+            output_tokens=tally.output_tokens,
+            audio_dropped=self._channel.audio.dropped,
+            data_dropped=self._chat.dropped,
+            malformed_events=self._model.malformed,
+            underruns=self.downlink.underruns,
+            longest_audio_queue=self._channel.audio.longest,
+            longest_data_queue=self._chat.longest,
+        )
 
     # -- tasks -----------------------------------------------------------------------------
 
@@ -239,7 +280,21 @@ class Call:
             # While an answer is due, nothing but its own events is a sign of it.
             if event.type.startswith("response.") or not self.conversation.is_answered:
                 self._answered_at = self._heard_at
+            self._time(event)
             self._perform(self.conversation.receive(event))
+
+    def _time(self, event: RealtimeServerEvent | UnknownEvent) -> None:
+        latencies, now = self._latencies, self._heard_at
+        latencies.happens(now)
+        match event:
+            case InputAudioBufferSpeechStartedEvent():
+                latencies.goes_on()
+            case InputAudioBufferSpeechStoppedEvent():
+                latencies.turn_ended(now)
+            case InputAudioBufferCommittedEvent():
+                latencies.committed(now)
+            case ResponseCreatedEvent():
+                latencies.response_began(event.response.id or "")
 
     async def _give_up_what_is_lost(self) -> None:
         while True:
@@ -278,6 +333,11 @@ class Call:
                 deadline = trio.current_time() + self._patience(people)
                 self._listen(people)
 
+    async def _tell_figures(self) -> None:
+        while True:
+            await trio.sleep(TELL_EVERY_S)
+            self._on_event(self.figures().event())
+
     async def _limit_duration(self) -> None:
         if self._options.max_duration_s is not None:
             await trio.sleep(self._options.max_duration_s)
@@ -311,6 +371,7 @@ class Call:
                 case Note(text):
                     _log.info("%s", one_line(text))
                 case CallTool():
+                    self._tool_calls += 1
                     self._on_event(tool_call(action))
                     self._tools.start(action)
                 case InterruptCalls(call_ids):
@@ -331,13 +392,26 @@ class Call:
             case EndOfResponse(response_id):
                 self.downlink.finish_response(response_id)
             case StopPlayout():
-                heard = self.downlink.stop(action.spared)
-                self._perform(self.conversation.playout_stopped(action, heard))
+                self._stop_playout(action)
             case AwaitSpeech(seconds):
                 self._await_speech(seconds)
             case TooLittle():
                 if self.barge_in is not None:
                     self.barge_in.go_on()
+
+    def _stop_playout(self, action: StopPlayout) -> None:
+        was_silent, tally = self.downlink.paused, self.conversation.tally
+        heard = self.downlink.stop(action.spared)
+        latency_s = 0.0 if was_silent else self._latencies.silent(trio.current_time())
+        interruptions = tally.interruptions
+        self._perform(self.conversation.playout_stopped(action, heard))
+        if tally.interruptions > interruptions and action.cause is not Cause.PROGRAM:
+            self._on_event(barge_in(latency_s, action.cause))
+
+    def _answer_begins(self, response_id: str) -> None:
+        latency_s = self._latencies.first_frame(response_id, trio.current_time())
+        if latency_s is not None:
+            self._on_event(turn(latency_s))
 
     def _publish(self, message: dict[str, Any]) -> None:
         self._chat.put(message)
@@ -355,6 +429,7 @@ class Call:
             self.barge_in.wait(seconds)
 
     def _speech_goes_on(self) -> None:
+        self._latencies.happens(trio.current_time())
         self._perform(self.conversation.speech_goes_on())
 
     def _send(self, event: RealtimeClientEvent) -> None:
@@ -393,6 +468,8 @@ class Call:
         )
 
     def _report(self, event: Event) -> None:
+        if event.get("type") in OWN_TYPES:
+            raise ValueError(f"a report may not be of the type {event['type']}")
         size = len(orjson.dumps(event))  # what is no JSON is the tool's fault, and raises in it
         if size > MAX_BYTES:
             raise ValueError(f"a report may have {MAX_BYTES} bytes of JSON; this one has {size}")
@@ -450,6 +527,9 @@ class Call:
             return
         text = message.get("text")
         if message.get("type") == "text" and isinstance(text, str) and 0 < len(text) <= MAX_TEXT:
+            now = trio.current_time()
+            self._latencies.happens(now)
+            self._latencies.turn_ended(now)
             self._perform(self.conversation.user_text(text))
         else:
             _log.warning("a data message is of no use here: dropped")

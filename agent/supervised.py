@@ -134,7 +134,7 @@ async def _hold(
     agent: Agent,
 ) -> Outcome:
     options = options_from_json(call["options"])
-    setup_logging(settings.log_level, "json", options.channel_name)
+    setup_logging(settings.log_level, "json", options.channel_name, call["call_id"])
     tools = load_tools(*call["tools"])
     mcp = load_mcp(Path(call["mcp"]), environment()) if call["mcp"] else None
     async with trio.open_nursery() as nursery:
@@ -146,6 +146,7 @@ async def _hold(
             agent=agent,
             tools=tools,
             mcp=mcp,
+            call_id=call["call_id"],
             on_state=line.outlet.state,
             on_event=line.outlet.event,
         )

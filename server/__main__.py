@@ -27,6 +27,7 @@ from server.listening import open_listener
 from server.profiles import ProfilesFile
 from server.routes.realtime import check_installed
 from server.run import Start, run
+from server.webhook import check_webhook
 
 
 def main(arguments: Sequence[str] | None = None) -> NoReturn:
@@ -57,6 +58,7 @@ def _prepare(given: argparse.Namespace) -> Start:
         check_installed()
     if settings.way_in() == "agora":
         require("agora", "or set RTC=local to do without Agora")
+    check_webhook(settings)
     modules = names_in(given.tools)
     if given.mcp is not None:
         load_mcp(given.mcp, environment())  # a bad one is found now, and not in somebody's call

@@ -14,12 +14,14 @@ from server.auth import Keys
 from server.bodies import BODY_BYTES, BadBody
 from server.channels import Relay
 from server.guard import guard
+from server.metrics import Metrics
 from server.profiles import ProfilesFile
 from server.repeating import Repeating
 from server.routes.agents import agent_routes
 from server.routes.agora import agora_routes
 from server.routes.channels import channel_routes
 from server.routes.openapi import openapi_routes
+from server.routes.operating import operating_routes
 from server.routes.pages import page_routes
 from server.routes.realtime import realtime_routes
 from server.routes.resources import resource_routes
@@ -46,6 +48,7 @@ def create_app(
     relay: Relay | None = None,
     stages: Stages | None = None,
     profiles: ProfilesFile | None = None,
+    metrics: Metrics | None = None,
 ) -> App:
     """The application, without a server or a supervisor of its own.
 
@@ -54,6 +57,7 @@ def create_app(
     :param relay: the local channels.
     :param stages: set by the owner when the server stops.
     :param profiles: those that a request may name; by default there are none.
+    :param metrics: what `/metrics` tells, of these agents too.
     :raises ConfigError: the Agora project of the settings can be none.
     """
     # No static route of Quart's own: that would answer for files outside of /web/.
@@ -69,8 +73,12 @@ def create_app(
     starter, repeating = Starter(agents, profiles or ProfilesFile()), Repeating(keys)
     app.register_blueprint(agent_routes(settings, agents, keys, starter, repeating))
     app.register_blueprint(resource_routes(agents, starter, repeating))
+    metrics = metrics or Metrics()
+    relay = relay or make_relay()
+    metrics.look_at(agents.agents, lambda: relay.dropped)
+    app.register_blueprint(operating_routes(settings, agents, stages, metrics))
     app.register_blueprint(agora_routes(settings, agents))
-    app.register_blueprint(channel_routes(relay or make_relay()))
+    app.register_blueprint(channel_routes(relay))
     app.register_blueprint(realtime_routes(settings, stages))
     app.register_blueprint(openapi_routes())
     return app

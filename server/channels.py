@@ -49,6 +49,7 @@ class Relay:
         self._pick_uid, self._clock = pick_uid, clock
         self._channels: dict[str, dict[int, Member]] = {}
         self._closed = False
+        self._dropped = 0
 
     def members(self, channel_name: str) -> list[int]:
         """The uids in a channel, in the order in which they joined."""
@@ -73,8 +74,14 @@ class Relay:
         self._channels.setdefault(channel_name, {})[uid] = member
         mark = {"agent": True} if is_agent else {}
         self._to_others(member, _control("joined", uid=uid, **mark))
-        _log.info("%s joined", member)
+        _log.info("%s joined", member, extra=member.about)
         return member
+
+    @property
+    def dropped(self) -> int:
+        """Messages of audio that members were too slow for, of all that there ever were."""
+        there = (member for channel in self._channels.values() for member in channel.values())
+        return self._dropped + sum(member.outbox.dropped for member in there)
 
     def leave(self, member: Member, reason: str) -> None:
         """Take a member out, if it is still in.
@@ -85,7 +92,8 @@ class Relay:
         if channel.get(member.uid) is not member:
             return
         del channel[member.uid]
-        _log.info("%s left: %s%s", member, reason, _summary(member))
+        self._dropped += member.outbox.dropped
+        _log.info("%s left: %s%s", member, reason, _summary(member), extra=member.about)
         if channel:
             self._to_others(member, _control("left", uid=member.uid, reason=reason))
         else:
@@ -204,7 +212,8 @@ def _ignore(member: Member, what: str, detail: str) -> None:
     """Count what is dropped, and say it the first time: a client that errs once errs always."""
     member.ignored[what] += 1
     if member.ignored[what] == 1:
-        _log.warning("%s: dropped: %s (%s); more are only counted", member, what, detail)
+        words = "%s: dropped: %s (%s); more are only counted"
+        _log.warning(words, member, what, detail, extra=member.about)
 
 
 def _summary(member: Member) -> str:

@@ -8,9 +8,9 @@ from server.answers import failure
 from server.auth import Keys, is_own_host, is_own_page
 from server.stages import Stages
 
-# A browser asks for the page without a key, and a health probe has none. The page learns from
+# A browser asks for the page without a key, and health probes have none. The page learns from
 # /healthz that it would need one, which it cannot send, and says so.
-_OPEN: Final = ("/", "/healthz")
+_OPEN: Final = ("/", "/healthz", "/readyz")
 _SAFE: Final = ("GET", "HEAD", "OPTIONS")
 
 

@@ -50,7 +50,12 @@ class Member:
         self._wake = trio.Event()
 
     def __str__(self) -> str:
-        return f"uid {self.uid} in channel {self.channel_name!r}"
+        return f"uid {self.uid}"
+
+    @property
+    def about(self) -> dict[str, str]:
+        """For the log, which names the channel."""
+        return {"channel_name": self.channel_name}
 
     def give_audio(self, sender: int, message: bytes) -> None:
         """Let audio wait for this member."""

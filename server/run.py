@@ -2,6 +2,7 @@
 
 import logging
 import socket
+from typing import Any
 
 import trio
 from attrs import Factory, evolve, frozen
@@ -9,12 +10,16 @@ from attrs import Factory, evolve, frozen
 from agent.config import EMBEDDED_MODEL, Settings
 from agent.listening import authority
 from agent.signals import stop_on_signals
-from agent.supervisor.supervisor import Supervisor, Tools, open_supervisor
+from agent.supervisor.supervisor import AgentInfo, Supervisor, Tools, open_supervisor
 from server.app import create_app, make_relay
 from server.auth import Keys
+from server.failures import kind_of
+from server.metrics import Metrics
 from server.profiles import ProfilesFile
+from server.records import Records
 from server.serving import open_server
 from server.stages import Stages
+from server.webhook import open_webhook
 
 _log = logging.getLogger("server")
 
@@ -42,7 +47,14 @@ async def run(start: Start) -> None:
     then stop them, then close what is open. A second signal ends the time; a second SIGINT ends
     the process.
     """
-    relay, stages = make_relay(), Stages()
+    relay, stages, metrics = make_relay(), Stages(), Metrics()
+
+    def take(info: AgentInfo, event: dict[str, Any]) -> None:
+        metrics.take(event, kind_of(info, event))
+        records.take(info, event)
+
+    def keep(info: AgentInfo, record: dict[str, Any]) -> None:
+        supervisor.events(info.channel_name).add(record)
 
     def stop(reason: str) -> None:
         if stages.draining.is_set():
@@ -54,9 +66,16 @@ async def run(start: Start) -> None:
 
     async with trio.open_nursery() as nursery:
         await nursery.start(stop_on_signals, stop)
-        # The server outlives the agents: the channels that they leave are on it.
-        async with open_server(start.listener) as server:
-            async with open_supervisor(settings_of_agents(start), start.tools) as supervisor:
+        # The server outlives the agents: the channels that they leave are on it, and their records
+        # are still to be delivered.
+        async with (
+            open_server(start.listener) as server,
+            open_webhook(start.settings, metrics) as post,
+        ):
+            records = Records([keep, post], grew=metrics.grew)
+            async with open_supervisor(
+                settings_of_agents(start), start.tools, on_event=take
+            ) as supervisor:
                 app = create_app(
                     start.settings,
                     supervisor,
@@ -64,6 +83,7 @@ async def run(start: Start) -> None:
                     relay=relay,
                     stages=stages,
                     profiles=start.profiles,
+                    metrics=metrics,
                 )
                 server.start(app)
                 _say_ready(start, supervisor.limit)
@@ -93,7 +113,9 @@ async def _drain(supervisor: Supervisor, seconds: float, stopping: trio.Event) -
 
 def settings_of_agents(start: Start) -> Settings:
     """What the agents of this server are started with: its channels, and its model if embedded."""
-    settings, here = start.settings, authority(start.listener)
+    here = authority(start.listener)
+    # The webhook is the server's, and no agent needs its secret.
+    settings = evolve(start.settings, webhook_url=None, webhook_secret=None)
     if settings.local_channel_url is None:
         own_channels = f"ws://{here}/channels"
         settings = evolve(settings, local_channel_url=own_channels, server_api_key=start.own_key)

@@ -42,6 +42,9 @@ class Agents(Protocol):
     def get(self, channel_name: str) -> AgentInfo:
         """A channel's agent, or its last one."""
 
+    def capacity(self) -> tuple[int, int]:
+        """How many agents there are, and how many there may be."""
+
     async def start(self, options: AgentOptions, *, tools: Tools | None = None) -> AgentInfo:
         """Return once the agent is in its channel."""
 

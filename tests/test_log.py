@@ -85,6 +85,17 @@ def test_the_channel_stands_on_every_line_and_a_records_own_comes_first(
     assert re.fullmatch(rf"{STAMP} - a - WARNING - \[attic\] two", two)
 
 
+def test_the_call_stands_on_every_line_of_json_and_a_records_own_comes_first(log: Log) -> None:
+    log.set_up("info", "json", "lobby", "c1")
+    logging.getLogger("a").warning("one")
+    logging.getLogger("a").warning("two", extra={"channel_name": "attic", "call_id": "c2"})
+    told = [orjson.loads(line) for line in log.take().splitlines()]
+    assert [(each["channel"], each["call_id"]) for each in told] == [
+        ("lobby", "c1"),
+        ("attic", "c2"),
+    ]
+
+
 def test_percent_signs_of_a_message_stay(log: Log) -> None:
     log.set_up("info", "plain", "50%(x)s")
     logging.getLogger("a").info("100% %s")
@@ -115,7 +126,7 @@ def test_plain_stays_plain_on_a_terminal(log: Log) -> None:
 
 
 def test_json_is_one_line_a_record(log: Log) -> None:
-    log.set_up("info", "json", "lobby")
+    log.set_up("info", "json", "lobby", "c1")
     try:
         int("why")
     except ValueError:
@@ -130,6 +141,7 @@ def test_json_is_one_line_a_record(log: Log) -> None:
         "level": "error",
         "message": "two\nlines \u00e9",
         "channel": "lobby",
+        "call_id": "c1",
     }
 
 
@@ -154,7 +166,7 @@ def test_a_second_set_up_takes_the_place_of_the_first(log: Log) -> None:
 
 def relayed(log: Log, line: str) -> str:
     log.take()
-    relay_line(line, "lobby")
+    relay_line(line, "lobby", "c1")
     return log.take()
 
 
@@ -173,6 +185,7 @@ def test_a_childs_record_keeps_its_name_level_and_time(log: Log) -> None:
         "level": "warning",
         "message": "50% done",
         "channel": "lobby",
+        "call_id": "c1",
     }
 
 
@@ -214,7 +227,7 @@ def test_whatever_else_a_child_prints_is_relayed_as_it_is(junk: str, log: Log) -
 
 
 def test_what_a_formatter_writes_is_what_the_relay_reads(log: Log) -> None:
-    log.set_up("info", "json", "lobby")
+    log.set_up("info", "json", "lobby", "c1")
     logging.getLogger("agent.session").warning("listening to %d", 7)
     written = log.take().rstrip()
     assert orjson.loads(relayed(log, written)) == orjson.loads(written)
@@ -239,6 +252,7 @@ def test_a_queue_that_grows_warns_once_every_few_seconds(
     now += 0.2
     assert warnings_of(watch, caplog, 5) == []
     assert warnings_of(watch, caplog, 7) == ["frames: 7 are waiting"]
+    assert watch.longest == 100
 
 
 @given(st.lists(st.tuples(st.floats(0, 10), st.integers(0, 20))))

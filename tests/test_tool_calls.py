@@ -226,7 +226,7 @@ class Server:
         self.responses: list[Response] = []
         self.calls: dict[str, Called] = {}
         self.reasons: list[list[Response]] = []
-        self.refused = self.own = 0
+        self.refused = self.own = self.malformed = 0
         self.heard_until = 0.0
         self.disturbed: list[tuple[float, float]] = []
         self.delay_s = script.delay_s

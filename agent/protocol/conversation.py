@@ -67,7 +67,11 @@ from agent.protocol.items import (
     RealtimeMcpApprovalRequest,
     RealtimeMcpToolCall,
 )
-from agent.protocol.response import RealtimeResponse, RealtimeResponseCreateParams
+from agent.protocol.response import (
+    RealtimeResponse,
+    RealtimeResponseCreateParams,
+    RealtimeResponseUsage,
+)
 from agent.protocol.responses import Responses, keep_newest
 from agent.protocol.sequencer import ALREADY_ACTIVE, Sequencer
 from agent.protocol.server_tools import ServerTools
@@ -88,6 +92,14 @@ class Tally:
     responses: int = 0
     interruptions: int = 0
     tokens: int = 0
+    input_tokens: int = 0
+    output_tokens: int = 0
+
+    def add(self, usage: RealtimeResponseUsage) -> None:
+        """What one response cost."""
+        self.tokens += usage.total_tokens or 0
+        self.input_tokens += usage.input_tokens or 0
+        self.output_tokens += usage.output_tokens or 0
 
 
 @define
@@ -457,7 +469,7 @@ class Conversation:
         if not response.beside:
             self._sequencer.ended()
         if event.response.usage:
-            self.tally.tokens += event.response.usage.total_tokens or 0
+            self.tally.add(event.response.usage)
         response.was_cancelled = event.response.status == "cancelled"
         # Seen: what the server cancels for the person's speech may be done before it tells of that.
         heard = response.was_cancelled and not response.interrupted and _for_speech(event)

@@ -52,6 +52,11 @@ class AudioHandover:
         if self._store(pcm):
             token.run_sync_soon(self._wake, idempotent=True)
 
+    @property
+    def longest(self) -> int:
+        """The most appends that ever waited."""
+        return self._watch.longest
+
     async def receive(self) -> bytes:
         """The oldest audio, of one append's length to two. Cancelled, it loses nothing."""
         # No checkpoint lies between looking and waiting, so that no wake-up is missed.

@@ -61,6 +61,7 @@ class Chat:
     :param send: sends one chunk, or tells that it was not taken; may wait, and only the next chunk
         waits with it.
     :param prefix: makes message ids differ from those of other senders.
+    :ivar dropped: messages that people did not get, or not to their end.
     """
 
     def __init__(
@@ -71,6 +72,7 @@ class Chat:
         pace: Pace,
         warn_at: int = 5,
     ) -> None:
+        self.dropped = 0
         self._send = send
         self._ids = (f"{prefix}{number}" for number in count(1))
         self._pace = pace
@@ -89,6 +91,7 @@ class Chat:
         size, most = _size(_beginning(message, 0)), self._most(message)
         if size > most:
             _log.warning("a %.100s is too long for a data message: dropped", message["type"])
+            self.dropped += 1
             return f"{size} bytes of JSON; at most {most} can be sent"
         turn = self._turn(_item(message))
         if "delta" not in message:
@@ -100,6 +103,11 @@ class Chat:
         self._watch.saw(len(self._pending))
         self._arrived.set()
         return None
+
+    @property
+    def longest(self) -> int:
+        """The most messages that ever waited."""
+        return self._watch.longest
 
     def withdraw(self, name: str, value: str) -> bool:
         """Take back what has not been sent yet and has this field; whether there was anything."""
@@ -116,6 +124,7 @@ class Chat:
                 await self._arrived.wait()
             for chunk in to_chunks(self._choose(), next(self._ids)):
                 if not await self._send_one(chunk):
+                    self.dropped += 1
                     break  # nobody can read the rest without it
 
     async def _send_one(self, chunk: str) -> bool:
@@ -173,6 +182,7 @@ class Chat:
     def _drop_one(self) -> None:
         oldest = next((m for m in self._pending if "delta" in m), self._pending[0])
         self._pending.remove(oldest)
+        self.dropped += 1
         _log.warning("too many data messages wait: a %s was dropped", oldest["type"])
 
 

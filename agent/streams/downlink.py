@@ -60,6 +60,7 @@ class Downlink:
         protects against a late wake-up.
     :param clock: seconds; what Trio's deadlines count in.
     :param on_over: is told each response of which all that will ever be heard was heard.
+    :param on_first: is told the response of each part of which a first frame was handed over.
     :ivar underruns: times that the channel ran dry in the midst of an utterance.
     """
 
@@ -71,6 +72,7 @@ class Downlink:
         step_ms: int,
         clock: Callable[[], float] = trio.current_time,
         on_over: Callable[[str], None] = _ignore,
+        on_first: Callable[[str], None] = _ignore,
     ) -> None:
         self.underruns = 0
         self.ledger = Ledger()
@@ -78,7 +80,7 @@ class Downlink:
         self._lead_s, self._step_s = lead_ms / 1000, step_ms / 1000
         self._step_frames = step_ms // FRAME_MS
         self._clock = clock
-        self._on_over = on_over
+        self._on_over, self._on_first = on_over, on_first
         self._handed = 0
         self._dry_at = float("-inf")
         self._cut_at: int | None = None
@@ -223,10 +225,13 @@ class Downlink:
             frames = int((now + self._lead_s - start) * 1000 + 0.5) // FRAME_MS
             if frames <= 0:
                 return self._dry_at - self._lead_s + self._step_s
+            is_first = entry.handed == 0
             pcm = entry.take(min(frames, self._step_frames), self._handed)
             self._handed += len(pcm) // SAMPLE_BYTES
             self._dry_at = start + len(pcm) / BYTES_PER_SECOND
             self._line.play(pcm)
+            if is_first:
+                self._on_first(entry.key.response_id)
         return self._end_of_what_is_heard()
 
     def _start_of(self, entry: Entry, now: float) -> float:

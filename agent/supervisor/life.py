@@ -26,8 +26,6 @@ EXIT_S: Final = 5.0
 NOBODY_CAME: Final = 3
 """The exit status that says so, which is no failure."""
 
-_log = logging.getLogger(__name__)
-
 
 @frozen
 class End:
@@ -57,7 +55,7 @@ class Life:
 
     :param told: what each of its processes is told.
     :param restarts: whether it lives on when one of them fails.
-    :param on_event: is told what happens, after `events`.
+    :param on_event: is told what happens, before `events` is.
     :ivar events: what happened.
     :ivar joined: it was in its channel once.
     :ivar gone: nothing of it is left.
@@ -79,8 +77,18 @@ class Life:
         self.joined = False
         self.restarts = restarts
         self._stopped = False
+        self._process: AgentProcess | None = None
         self._options, self._told, self._on_event = options, told, on_event
         self._last: Message = {}
+        about = {"channel_name": info.channel_name, "call_id": info.call_id}
+        self._log = logging.LoggerAdapter(logging.getLogger(__name__), about)
+
+    @property
+    def now(self) -> AgentInfo:
+        """What is known of it just now: `info`, and what its process tells every second."""
+        if self._process is None:
+            return self.info
+        return evolve(self.info, memory_bytes=self._process.memory_bytes)
 
     def stop(self, reason: str = "stopped") -> None:
         """Have it end in order; `gone` tells when it has."""
@@ -97,8 +105,9 @@ class Life:
 
     def tell(self, event: Event) -> None:
         """Something has happened."""
-        self.events.add(event)
         self._on_event(self.info, event)
+        if event.get("type") != "call_record":
+            self.events.add(event)  # whoever listens completes that one, and adds it by itself
 
     async def run(
         self,
@@ -138,7 +147,7 @@ class Life:
                 return end
             again = self.info.restarts + 1
             self.becomes("restarting", reason=end.reason, kind=end.kind, restarts=again)
-            _log.warning("[%s] failed: %s; restarted in %g s", self._name, end.reason, wait_s)
+            self._log.warning("the agent failed: %s; restarted in %g s", end.reason, wait_s)
             await trio.sleep(wait_s)
 
     async def _hold(
@@ -149,8 +158,9 @@ class Life:
             process = await pool.take()
         except OSError as error:
             return End(f"it could not be launched: {error}", "start_failed")
-        process.channel_name = self._name
+        process.channel_name, process.call_id = self._name, self.info.call_id
         self.info = evolve(self.info, pid=process.pid, last_log=())
+        self._process = process
         try:
             return await self._watched(process, memory_limit, task_status)
         finally:
@@ -225,7 +235,7 @@ class Life:
         if fault is not None:
             return End(fault.words, fault.kind)
         if last.get("reason"):
-            kind = "" if status in (0, NOBODY_CAME) else str(last.get("kind") or "call")
+            kind = "" if status in (0, NOBODY_CAME) else str(last.get("kind") or "crashed")
             faults = tuple((str(path), str(words)) for path, words in last.get("faults") or ())
             return End(str(last["reason"]), kind, bool(last.get("is_final")), faults)
         if status is not None and status < 0:
@@ -235,6 +245,7 @@ class Life:
         return End(f"it {how}: {words}", "crashed")
 
     def _note_exit(self, process: AgentProcess) -> None:
+        self._process = None
         self.info = evolve(
             self.info,
             exit_status=process.exit_status,
@@ -247,13 +258,13 @@ class Life:
         lines = self.info.last_log if end.kind else ()
         if end.kind:
             status = self.info.exit_status
-            _log.error("[%s] failed: %s (status %s)", self._name, end.reason, status)
+            self._log.error("the agent failed: %s (status %s)", end.reason, status)
         self.becomes(
             "failed" if end.kind else "ended", reason=end.reason, kind=end.kind, last_log=lines
         )
         self.events.end()
         self.gone.set()
-        _log.info("the agent of channel %s is gone", self._name)
+        self._log.info("the agent of channel %s is gone", self._name)
 
     @property
     def _name(self) -> str:

@@ -58,7 +58,7 @@ class AgentProcess:
         self.heard_at = trio.current_time()
         self.memory_bytes = 0
         self.was_killed = False
-        self.channel_name = ""
+        self.channel_name = self.call_id = ""
         self.scope = trio.CancelScope()
         self._process, self._stream = process, stream
 
@@ -121,7 +121,7 @@ class AgentProcess:
         async with self._process.stdout as output:
             async for line in text_lines(output, LOG_LINE):
                 if line.strip():
-                    self.last_lines.append(relay_line(line, self.channel_name))
+                    self.last_lines.append(relay_line(line, self.channel_name, self.call_id))
 
 
 async def run_agent_process(first: Message, *, task_status: trio.TaskStatus[AgentProcess]) -> None:

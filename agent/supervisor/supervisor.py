@@ -96,7 +96,7 @@ class Supervisor:
 
     def agents(self) -> list[AgentInfo]:
         """All agents there are, in the order of their start."""
-        return [agent.info for agent in self._agents.values()]
+        return [agent.now for agent in self._agents.values()]
 
     def capacity(self) -> tuple[int, int]:
         """How many agents there are, and may be."""
@@ -107,7 +107,7 @@ class Supervisor:
 
         :raises NotRunning: there is none.
         """
-        return self._known(channel_name).info
+        return self._known(channel_name).now
 
     def events(self, channel_name: str) -> EventLog:
         """The events of a channel's agent, or of its last one.

@@ -37,10 +37,12 @@ class FakeAgents:
     :ivar started: the options of each start, and
     :ivar tools: the tools that it was given.
     :ivar may_join: a start waits for it.
+    :ivar limit: how many agents there may be.
     """
 
     def __init__(self) -> None:
         self.fault: AgentError | None = None
+        self.limit = 10
         self.started: list[AgentOptions] = []
         self.tools: list[Tools | None] = []
         self.may_join = trio.Event()
@@ -51,6 +53,9 @@ class FakeAgents:
 
     def agents(self) -> list[AgentInfo]:
         return list(self._infos.values())
+
+    def capacity(self) -> tuple[int, int]:
+        return len(self._infos), self.limit
 
     def events(self, channel_name: str) -> EventLog:
         if channel_name not in self.logs:

@@ -47,6 +47,12 @@ def test_other_servers_channels_are_called_with_the_configured_key() -> None:
     assert settings == given
 
 
+def test_the_webhook_is_the_servers_alone() -> None:
+    given = Settings(webhook_url="https://user:password@host/", webhook_secret="s" * 16)
+    _, settings = settings_for_agents(given)
+    assert (settings.webhook_url, settings.webhook_secret) == (None, None)
+
+
 def test_a_wildcard_is_reached_over_loopback() -> None:
     here, _ = settings_for_agents(Settings(), "0.0.0.0")
     host, port = here.split(":")

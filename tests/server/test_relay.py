@@ -9,7 +9,7 @@ import pytest
 from agent.options import MAX_UID
 from server.channels import CHANNELS, MEMBERS, Relay
 from server.member import TEXTS_A_SECOND, TEXTS_AT_ONCE, Goodbye, Member
-from server.outbox import TEXTS
+from server.outbox import AUDIO_MESSAGES, TEXTS
 
 PCM = b"\x01\x02" * 240
 
@@ -297,3 +297,17 @@ def test_closing_puts_all_out_and_lets_nobody_in() -> None:
     with pytest.raises(Goodbye) as late:
         relay.join("room", "2")
     assert late.value.code == 1001
+
+
+def test_audio_that_members_were_too_slow_for_is_counted_beyond_their_stay() -> None:
+    relay = make_relay()
+    ann, bob = joined(relay, "1", "2")
+    for _ in range(AUDIO_MESSAGES + 3):
+        relay.receive(ann, bytes(4) + PCM[:48])
+    assert relay.dropped == 3
+    relay.leave(bob, "quit")
+    relay.leave(bob, "quit")
+    assert relay.dropped == 3
+    [bob] = joined(relay, "2")
+    relay.receive(ann, bytes(4) + PCM)
+    assert relay.dropped == 3
