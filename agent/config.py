@@ -22,6 +22,7 @@ DEFAULT_BASE_URI: Final = "wss://api.openai.com"
 _TRUE: Final = frozenset({"1", "true", "yes", "on"})
 _FALSE: Final = frozenset({"0", "false", "no", "off"})
 _HEX_32: Final = re.compile(r"[0-9A-Fa-f]{32}")
+_ORIGIN: Final = re.compile(r"https?://([a-z0-9._-]+|\[[0-9a-f:]+\])(:[0-9]{1,5})?")
 _PRINTABLE: Final = re.compile(r"[!-~]+")
 
 
@@ -48,6 +49,10 @@ _http_url = check(
 _header_value = check(
     lambda value: value is None or _PRINTABLE.fullmatch(value) is not None,
     "must be printable ASCII characters without spaces",
+)
+_origins = check(
+    lambda value: value is None or all(_ORIGIN.fullmatch(one.strip()) for one in value.split(",")),
+    "must be origins such as https://app.example.com, as browsers send them, with commas between",
 )
 
 
@@ -81,6 +86,12 @@ class Settings:
     profiles_file: str | None = None
     webhook_url: str | None = field(default=None, validator=_http_url, repr=False)
     webhook_secret: str | None = field(default=None, repr=False)
+    tls_cert_file: str | None = None
+    tls_key_file: str | None = None
+    cors_origins: str | None = field(default=None, validator=_origins)
+    rate_limit_per_minute: int = field(default=120, validator=in_range(0))
+    rate_limit_burst: int = field(default=60, validator=in_range(1))
+    connections_per_client: int = field(default=100, validator=in_range(1))
     embedded_script: str | None = None
     embedded_faults: str | None = None
     embedded_api_key: str | None = field(default=None, validator=_header_value, repr=False)

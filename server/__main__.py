@@ -27,6 +27,7 @@ from server.listening import open_listener
 from server.profiles import ProfilesFile
 from server.routes.realtime import check_installed
 from server.run import Start, run
+from server.tls import load_tls
 from server.webhook import check_webhook
 
 
@@ -66,8 +67,10 @@ def _prepare(given: argparse.Namespace) -> Start:
     tools = Tools(modules, tuple(tool.name for tool in load_tools(*modules)), mcp)
     file = settings.profiles_file
     profiles = ProfilesFile(None if file is None else Path(file).absolute())
+    tls = load_tls(settings)
     listener = open_listener(settings.server_host, settings.server_port, has_keys=keys.needed)
-    return Start(settings, keys, own_key, listener, tools, profiles)
+    inner = None if tls is None else open_listener("127.0.0.1", 0, has_keys=keys.needed)
+    return Start(settings, keys, own_key, listener, tools, profiles, tls, inner)
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -9,6 +9,7 @@ from typing import Final, NotRequired, TypedDict
 import attrs
 import orjson
 from quart import Quart, Response
+from quart.typing import ResponseTypes
 from werkzeug.exceptions import HTTPException, InternalServerError
 
 JSON: Final = "application/json"
@@ -21,7 +22,14 @@ _HEADERS: Final = {
     ),
     "X-Content-Type-Options": "nosniff",
     "Referrer-Policy": "no-referrer",
+    # Of other sites none may hold the page's window, nor load what is here as a picture or a
+    # script. Origins that may call do that by fetch, to which this does not apply.
+    "Cross-Origin-Opener-Policy": "same-origin",
+    "Cross-Origin-Resource-Policy": "same-origin",
+    "Permissions-Policy": "microphone=(self), camera=(), geolocation=()",
 }
+# Not Strict-Transport-Security: it binds a whole host, other programs' ports too, and for months.
+# That is for whoever owns the name to say, in the proxy.
 
 
 class Detail(TypedDict):
@@ -63,6 +71,10 @@ def dress(app: Quart) -> None:
     """Make the app answer every error in JSON, and with the security headers whatever it is."""
     app.register_error_handler(HTTPException, _http_error)
     app.after_request(_add_headers)
+
+    @app.after_websocket
+    async def of_a_refusal(response: ResponseTypes | None) -> ResponseTypes | None:
+        return await _add_headers(response) if isinstance(response, Response) else response
 
 
 async def _http_error(error: HTTPException) -> Response | HTTPException:

@@ -1,6 +1,8 @@
 """The application: what a request meets, from the guard to its route."""
 
 import random
+import secrets
+import time
 from typing import Final
 
 import trio
@@ -12,8 +14,10 @@ from agent.options import MAX_UID
 from server.answers import bad_request, dress
 from server.auth import Keys
 from server.bodies import BODY_BYTES, BadBody
+from server.callers import Callers
 from server.channels import Relay
-from server.guard import guard
+from server.cors import Origins, cors
+from server.guard import Doors, guard, make_doors
 from server.metrics import Metrics
 from server.profiles import ProfilesFile
 from server.repeating import Repeating
@@ -25,8 +29,10 @@ from server.routes.operating import operating_routes
 from server.routes.pages import page_routes
 from server.routes.realtime import realtime_routes
 from server.routes.resources import resource_routes
+from server.routes.tickets import ticket_routes
 from server.stages import Stages
 from server.starting import Agents, Starter
+from server.tickets import Tickets
 from server.websockets import Websocket, WebsocketConnection
 
 # A body of 64 KiB that takes longer than this comes from nobody who means well.
@@ -49,6 +55,7 @@ def create_app(
     stages: Stages | None = None,
     profiles: ProfilesFile | None = None,
     metrics: Metrics | None = None,
+    tickets: Tickets | None = None,
 ) -> App:
     """The application, without a server or a supervisor of its own.
 
@@ -58,6 +65,7 @@ def create_app(
     :param stages: set by the owner when the server stops.
     :param profiles: those that a request may name; by default there are none.
     :param metrics: what `/metrics` tells, of these agents too.
+    :param tickets: what browsers get in place of a key.
     :raises ConfigError: the Agora project of the settings can be none.
     """
     # No static route of Quart's own: that would answer for files outside of /web/.
@@ -66,18 +74,22 @@ def create_app(
     app.config["BODY_TIMEOUT"] = _BODY_S
     app.url_map.merge_slashes = False  # a redirect would lose a WebSocket
     stages = stages or Stages()
+    doors = _doors(settings, Callers(keys, tickets or make_tickets(keys)))
     dress(app)
     app.register_error_handler(BadBody, _bad_body)
-    guard(app, keys, stages)
+    cors(app, doors.origins)
+    guard(app, doors, stages)
     app.register_blueprint(page_routes())
-    starter, repeating = Starter(agents, profiles or ProfilesFile()), Repeating(keys)
-    app.register_blueprint(agent_routes(settings, agents, keys, starter, repeating))
+    starter = Starter(agents, profiles or ProfilesFile())
+    repeating = Repeating(doors.callers)
+    app.register_blueprint(agent_routes(settings, agents, doors.callers, starter, repeating))
     app.register_blueprint(resource_routes(agents, starter, repeating))
     metrics = metrics or Metrics()
     relay = relay or make_relay()
     metrics.look_at(agents.agents, lambda: relay.dropped)
     app.register_blueprint(operating_routes(settings, agents, stages, metrics))
     app.register_blueprint(agora_routes(settings, agents))
+    app.register_blueprint(ticket_routes(doors.callers))
     app.register_blueprint(channel_routes(relay))
     app.register_blueprint(realtime_routes(settings, stages))
     app.register_blueprint(openapi_routes())
@@ -86,6 +98,17 @@ def create_app(
 
 async def _bad_body(error: BadBody) -> Response:
     return bad_request(error.details)
+
+
+def make_tickets(keys: Keys) -> Tickets:
+    """Tickets with a secret of their own, by the machine's clock."""
+    return Tickets(keys, secrets.token_bytes(32), time.time)
+
+
+def _doors(settings: Settings, callers: Callers) -> Doors:
+    per_minute, burst = settings.rate_limit_per_minute, settings.rate_limit_burst
+    origins = Origins(settings.cors_origins)
+    return make_doors(callers, origins, per_minute, burst, trio.current_time)
 
 
 def make_relay() -> Relay:

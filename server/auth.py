@@ -7,7 +7,6 @@ pointed at 127.0.0.1 even reads the answers (DNS rebinding). `is_own_host` and `
 
 import hmac
 import logging
-from hashlib import sha256
 from pathlib import Path
 from typing import Final
 from urllib.parse import urlsplit
@@ -28,12 +27,14 @@ class Keys:
     The keys file has one a line; empty lines and those that begin with `#` are no keys. While it
     cannot be read its keys do not count: whoever takes it away means to lock out.
 
+    :ivar needed: whether clients must send one.
     :param own: a key of this process' own for the agents that it starts, so that no change of the
         file can lock those out.
     :raises ConfigError: the file cannot be read, or there is no key in it nor elsewhere.
     """
 
     def __init__(self, settings: Settings, own: str) -> None:
+        self.own = own
         self._fixed = [own]
         if settings.server_api_key is not None:
             self._fixed.append(settings.server_api_key)
@@ -47,27 +48,17 @@ class Keys:
             if not self._in_file and settings.server_api_key is None:
                 raise ConfigError(f"SERVER_API_KEYS_FILE: there is no key in {self._file}")
 
-    def admit(self, authorization: str | None) -> bool:
-        """Whether a call with this Authorization header may pass."""
-        if not self.needed:
-            return True
-        key = _bearer(authorization)
-        return key is not None and self._knows(key)
-
-    def caller(self, authorization: str | None) -> str:
-        """Tells callers apart that `admit` has admitted, without their keys; all one without keys.
-
-        So there are no more of them than keys.
-        """
-        key = _bearer(authorization) if self.needed else None
-        return "" if key is None else sha256(key.encode()).hexdigest()
-
-    def _knows(self, key: str) -> bool:
+    def known(self) -> list[str]:
+        """The keys that count now."""
         self._look_again()
-        given = key.encode("latin-1", "replace")  # back to the bytes that came
+        return self._fixed + self._in_file
+
+    def find(self, given: str) -> str | None:
+        """The key that this text is, or None."""
+        data = given.encode("latin-1", "replace")  # back to the bytes that came
         # All of them, whichever fits: the time taken tells nothing.
-        fits = [hmac.compare_digest(given, known.encode()) for known in self._fixed + self._in_file]
-        return any(fits)
+        fits = [key for key in self.known() if hmac.compare_digest(data, key.encode())]
+        return fits[0] if fits else None
 
     def _look_again(self) -> None:
         if self._file is None:

@@ -7,12 +7,16 @@ from attrs import field, fields, frozen
 from cattrs.errors import BaseValidationError
 from quart import Request
 
-from agent.checks import check
+from agent.checks import check, in_range
 from agent.options import MAX_UID, AgentOptions, OptionsError, options_from_json
 from agent.strict import faults, strict_converter
 
 BODY_BYTES: Final = 64 * 1024
 """The longest body; long enough for any instructions."""
+TICKET_S: Final = 300
+"""How long a ticket is good for: the page has to be loaded, and a person has to press Start."""
+# An hour is no short life any more: then get one when it is needed.
+_TICKET_RANGE_S: Final = (10, 3600)
 # No option is nested as deep. Far deeper ones would exhaust Python's stack where they are copied.
 _DEPTH: Final = 32
 _CONVERTER: Final = strict_converter(forbid_extra_keys=True)
@@ -50,6 +54,14 @@ class TokenRequest:
     uid: int = field(validator=_one_user)
 
 
+@frozen(kw_only=True)
+class TicketRequest:
+    """The body of `POST /tickets`."""
+
+    channel_name: str = field(validator=fields(AgentOptions).channel_name.validator)
+    ttl_s: int = field(default=TICKET_S, validator=in_range(*_TICKET_RANGE_S))
+
+
 def check_options(body: dict[str, Any], given: dict[str, Any]) -> AgentOptions:
     """An agent's options, where `uid` must be in the request itself.
 
@@ -83,6 +95,14 @@ async def read_token_request(request: Request) -> TokenRequest:
     :raises BadBody: it is something else.
     """
     return await _read(request, TokenRequest)
+
+
+async def read_ticket_request(request: Request) -> TicketRequest:
+    """The body of `POST /tickets`.
+
+    :raises BadBody: it is something else.
+    """
+    return await _read(request, TicketRequest)
 
 
 async def _read(request: Request, wanted: type[_T]) -> _T:

@@ -41,7 +41,7 @@ def server_sent(log: EventLog, last_id: str | None, *, head: bool = False) -> Re
     :param head: only the answer's head is wanted.
     """
     if log.is_read(last_id):
-        return Response(status=204)
+        return Response(b"", 204)
     stream = b"" if head else _stream(log.reader(last_id))
     response = Response(stream, content_type=STREAM)
     response.headers["Cache-Control"] = "no-store"

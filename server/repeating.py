@@ -10,7 +10,7 @@ import trio
 from quart import Request, Response
 
 from server.answers import bad_request, failure
-from server.auth import Keys
+from server.callers import Caller, Callers
 from server.idempotency import Key, KeyReused, Repeats
 
 HEADER: Final = "Idempotency-Key"
@@ -24,8 +24,8 @@ _TRY_AGAIN: Final = frozenset({429, 500, 503, 504})
 class Repeating:
     """Sees to the keys of one server's requests."""
 
-    def __init__(self, keys: Keys, clock: Callable[[], float] = trio.current_time) -> None:
-        self._keys = keys
+    def __init__(self, callers: Callers, clock: Callable[[], float] = trio.current_time) -> None:
+        self._callers = callers
         self._repeats = Repeats[Response](lambda got: got.status_code not in _TRY_AGAIN, clock)
 
     async def answer(
@@ -44,13 +44,22 @@ class Repeating:
         if _KEY.fullmatch(text) is None:
             words = "must be 1 to 255 printable ASCII characters, no space first or last"
             return bad_request([(HEADER, words)])
-        key = Key(self._keys.caller(request.headers.get("Authorization")), text)
+        key = _key(self._callers.identify(request, by_query=False), text)
         try:
             first = await self._repeats.once(key, _digest(request, body), act)
         except KeyReused:
             words = f"This {HEADER} was sent with another request before"
             return failure(422, "idempotency_key_reused", words)
         return await _copy(first)
+
+
+def _key(caller: Caller, text: str) -> Key:
+    """By the caller's key, so that there are no more callers than keys; not the key itself.
+
+    Users with tickets, which are of one key, do not see each other's.
+    """
+    owner = sha256((caller.key or "").encode()).hexdigest()
+    return Key(owner, text if caller.channel_name is None else f"{caller.channel_name}\n{text}")
 
 
 def _digest(request: Request, body: dict[str, Any]) -> bytes:

@@ -2,6 +2,7 @@
 
 import logging
 import socket
+import ssl
 from typing import Any
 
 import trio
@@ -17,7 +18,7 @@ from server.failures import kind_of
 from server.metrics import Metrics
 from server.profiles import ProfilesFile
 from server.records import Records
-from server.serving import open_server
+from server.serving import Door, open_server
 from server.stages import Stages
 from server.webhook import open_webhook
 
@@ -32,6 +33,9 @@ class Start:
     :ivar listener: listens already; `run` closes it.
     :ivar tools: what its agents may be given of, and
     :ivar profiles: what they may be given in its place.
+    :ivar tls: encrypts the listener's connections.
+    :ivar inner: with TLS, a second listener without it, on loopback, for the agents: no certificate
+        is for the name that they call. It asks for the same keys.
     """
 
     settings: Settings
@@ -40,6 +44,8 @@ class Start:
     listener: socket.socket
     tools: Tools = Factory(Tools)
     profiles: ProfilesFile = Factory(ProfilesFile)
+    tls: ssl.SSLContext | None = None
+    inner: socket.socket | None = None
 
 
 async def run(start: Start) -> None:
@@ -68,8 +74,12 @@ async def run(start: Start) -> None:
         await nursery.start(stop_on_signals, stop)
         # The server outlives the agents: the channels that they leave are on it, and their records
         # are still to be delivered.
+        doors = [Door(start.listener, start.tls)]
+        if start.inner is not None:
+            doors.append(Door(start.inner))
+        per_client = start.settings.connections_per_client
         async with (
-            open_server(start.listener) as server,
+            open_server(*doors, per_client=per_client) as server,
             open_webhook(start.settings, metrics) as post,
         ):
             records = Records([keep, post], grew=metrics.grew)
@@ -113,7 +123,7 @@ async def _drain(supervisor: Supervisor, seconds: float, stopping: trio.Event) -
 
 def settings_of_agents(start: Start) -> Settings:
     """What the agents of this server are started with: its channels, and its model if embedded."""
-    here = authority(start.listener)
+    here = authority(start.inner or start.listener)
     # The webhook is the server's, and no agent needs its secret.
     settings = evolve(start.settings, webhook_url=None, webhook_secret=None)
     if settings.local_channel_url is None:
@@ -135,5 +145,6 @@ def _say_ready(start: Start, limit: int) -> None:
     model = start.settings.openai_model
     if start.settings.embedded:
         model = f"{EMBEDDED_MODEL}, a demo that needs no key; for a real one set OPENAI_API_KEY"
-    _log.info("ready: open http://%s/ (model: %s)", authority(start.listener), model)
+    scheme = "http" if start.tls is None else "https"
+    _log.info("ready: open %s://%s/ (model: %s)", scheme, authority(start.listener), model)
     _log.info("at most %d agents at a time (AGENTS_MAX)", limit)

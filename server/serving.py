@@ -2,12 +2,14 @@
 
 This stands in for `hypercorn.trio.serve`, which lets a peer that does not read hold the server
 for ever: its sends are shielded from cancellation. Here no send takes longer than `SEND_S`, and
-`open_server` ends within `GRACE_S` of being told to, whoever is connected.
+`open_server` ends within `GRACE_S` of being told to, whoever is connected. A client has `HEAD_S` to
+begin and to complete a request's head (app.py bounds its body), and only so many connections.
 """
 
 import logging
 import socket
-from collections.abc import AsyncIterator, Callable
+import ssl
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager, suppress
 from functools import partial
 from typing import Final
@@ -16,11 +18,15 @@ import h2.exceptions
 import h11
 import trio
 import wsproto.utilities
+from attrs import frozen
 from hypercorn.app_wrappers import ASGIWrapper
 from hypercorn.config import Config
 from hypercorn.trio.tcp_server import TCPServer
 from hypercorn.trio.worker_context import WorkerContext
 from hypercorn.typing import ASGIFramework, ConnectionState
+
+from server.attended import HEAD_S, Attended
+from server.crowd import Crowd, room
 
 # A member that takes nothing for so long has lost five times what its outbox holds.
 SEND_S: Final = 10.0
@@ -49,12 +55,22 @@ _PROTOCOL_ERRORS: Final = (
 _log = logging.getLogger(__name__)
 
 
-class Server:
-    """The connections of one listening socket; made by `open_server`."""
+@frozen
+class Door:
+    """A listening socket.
 
-    def __init__(self, listening: socket.socket, nursery: trio.Nursery) -> None:
-        self._listener = trio.SocketListener(trio.socket.from_stdlib_socket(listening))
-        self._nursery = nursery
+    :ivar tls: what its connections are encrypted by, if they are.
+    """
+
+    listening: socket.socket
+    tls: ssl.SSLContext | None = None
+
+
+class Server:
+    """The connections of its listening sockets; made by `open_server`."""
+
+    def __init__(self, doors: Sequence[Door], crowd: Crowd, nursery: trio.Nursery) -> None:
+        self._doors, self._crowd, self._nursery = doors, crowd, nursery
         self._accepting = trio.CancelScope()
         self._context = WorkerContext(None)
         self._streams: set[BoundedStream] = set()
@@ -62,7 +78,7 @@ class Server:
 
     def start(self, app: ASGIFramework) -> None:
         """Begin to accept connections; until now they wait."""
-        self._nursery.start_soon(self._accept, app)
+        self._nursery.start_soon(self._accept_at_all, app)
 
     async def finish(self) -> None:
         """Accept no more and let what is going on end; what has not after the grace is cut off."""
@@ -76,19 +92,53 @@ class Server:
             stream.cut()
         self._nursery.cancel_scope.cancel()
 
-    async def _accept(self, app: ASGIFramework) -> None:
-        handle = partial(self._handle, ASGIWrapper(app), _config())
+    async def _accept_at_all(self, app: ASGIFramework) -> None:
+        # Connections are not in this scope: they may go on when no more are accepted.
         with self._accepting:
-            # Connections are not in this scope: they may go on when no more are accepted.
-            await trio.serve_listeners(handle, [self._listener], handler_nursery=self._nursery)
+            async with trio.open_nursery() as accepting:
+                for door in self._doors:
+                    accepting.start_soon(self._accept, app, door)
 
-    async def _handle(self, app: ASGIWrapper, config: Config, stream: trio.SocketStream) -> None:
+    async def _accept(self, app: ASGIFramework, door: Door) -> None:
+        handle = partial(self._let_in, app, _config(), door.tls)
+        listener = trio.SocketListener(trio.socket.from_stdlib_socket(door.listening))
+        await trio.serve_listeners(handle, [listener], handler_nursery=self._nursery)
+
+    async def _let_in(
+        self,
+        app: ASGIFramework,
+        config: Config,
+        tls: ssl.SSLContext | None,
+        stream: trio.SocketStream,
+    ) -> None:
+        client = None
+        with suppress(OSError):  # gone already
+            client = self._crowd.enter(stream.socket.getpeername()[0])
+        if client is None:
+            stream.socket.close()
+            return
+        try:
+            await self._handle(app, config, tls, stream)
+        finally:
+            self._crowd.leave(client)
+
+    async def _handle(
+        self,
+        app: ASGIFramework,
+        config: Config,
+        tls: ssl.SSLContext | None,
+        stream: trio.SocketStream,
+    ) -> None:
         bounded = BoundedStream(stream, self._forget)
         self._streams.add(bounded)
+        outer = bounded if tls is None else _encrypted(bounded, tls)
         # An object of its own for each connection: Hypercorn lets lifespans share it.
         state = ConnectionState({})
+        waiting = trio.CancelScope(deadline=trio.current_time() + HEAD_S)
+        wrapped = ASGIWrapper(Attended(app, waiting))
         try:
-            await TCPServer(app, config, self._context, state, bounded).run()  # type: ignore[arg-type]
+            with waiting:
+                await TCPServer(wrapped, config, self._context, state, outer).run()  # type: ignore[arg-type]
         except* _PROTOCOL_ERRORS as errors:
             _log.warning("a connection was dropped: %r", errors.exceptions)
         except* Exception as errors:  # noqa: BLE001
@@ -105,7 +155,7 @@ class Server:
             self._none_open.set()
 
 
-class BoundedStream:
+class BoundedStream(trio.abc.Stream):
     """A socket stream whose sends fail, in place of waiting for ever, when the peer does not read.
 
     :param on_closed: called when it is closed, perhaps more than once.
@@ -119,7 +169,7 @@ class BoundedStream:
         with suppress(OSError):  # already reset: the first read will tell
             _notice_silence(stream)
 
-    async def send_all(self, data: bytes) -> None:
+    async def send_all(self, data: bytes | bytearray | memoryview) -> None:
         """Send, or break the connection.
 
         :raises trio.BrokenResourceError: the peer is gone or did not read.
@@ -134,6 +184,10 @@ class BoundedStream:
     async def receive_some(self, max_bytes: int | None = None) -> bytes | bytearray:
         """What the peer sent."""
         return await self._stream.receive_some(max_bytes)
+
+    async def wait_send_all_might_not_block(self) -> None:
+        """Only of interest to who has something to send that can be made later."""
+        await trio.lowlevel.checkpoint()
 
     async def send_eof(self) -> None:
         """Say that nothing more will be sent."""
@@ -155,15 +209,21 @@ class BoundedStream:
 
 
 @asynccontextmanager
-async def open_server(listening: socket.socket) -> AsyncIterator[Server]:
+async def open_server(*doors: Door, per_client: int) -> AsyncIterator[Server]:
     """A server that owns its connections: none is left when the context exits.
 
-    :param listening: listens already; the server closes it.
+    :param doors: whose sockets listen already; the server closes them.
+    :param per_client: connections that one client may have, if it is not this machine.
     """
     async with trio.open_nursery() as nursery:
-        server = Server(listening, nursery)
+        server = Server(doors, Crowd(room(), per_client), nursery)
         yield server
         await server.finish()
+
+
+def _encrypted(bounded: BoundedStream, tls: ssl.SSLContext) -> trio.SSLStream[BoundedStream]:
+    # As HTTP has it: a client that closes says so in HTTP, and waits for no goodbye of TLS.
+    return trio.SSLStream(bounded, tls, server_side=True, https_compatible=True)
 
 
 def _notice_silence(stream: trio.SocketStream) -> None:

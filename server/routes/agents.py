@@ -9,8 +9,8 @@ from agent.errors import AgentError
 from agent.options import AgentOptions
 from agent.supervisor.supervisor import AlreadyRunning, NotRunning
 from server.answers import answer, failure
-from server.auth import Keys
 from server.bodies import StopRequest, read_object, read_stop
+from server.callers import Callers
 from server.event_stream import STREAM, Sent, server_sent
 from server.operations import Says, Takes, describes
 from server.repeating import HEADER, SCHEMA, Repeating
@@ -57,7 +57,7 @@ class Health(TypedDict):
 
 
 def agent_routes(
-    settings: Settings, agents: Agents, keys: Keys, starter: Starter, repeating: Repeating
+    settings: Settings, agents: Agents, callers: Callers, starter: Starter, repeating: Repeating
 ) -> Blueprint:
     """`/start_agent`, `/stop_agent`, an agent's events, and `/healthz`."""
     routes = Blueprint("agents", __name__)
@@ -120,7 +120,7 @@ def agent_routes(
     async def healthz() -> Response:
         model = EMBEDDED_MODEL if settings.embedded else settings.openai_model
         # Of this very caller: a proxy may add the key for a page, which has none to send.
-        key_needed = not keys.admit(request.headers.get("Authorization"))
+        key_needed = not callers.admits(request.headers.get("Authorization"))
         health = Health(
             status="ok",
             model=model,

@@ -1,20 +1,24 @@
 // The server's HTTP calls, with its errors in words.
 
-/** GET `path`, or POST `body` to it as JSON; returns the answer or throws an Error to show as it is. */
+import { headers } from "./ticket.js";
+
+/**
+ * GET `path`, or POST `body` to it as JSON; returns the answer or throws an Error to show as it is, which has
+ * the answer's `status` and `code` if there was one.
+ */
 export async function request(path, { body, seconds = 10 } = {}) {
   const response = await send(path, body, seconds);
   const answer = await response.json().catch(() => ({}));
   if (response.ok) return answer;
   const error = new Error(words(response, answer));
-  error.status = response.status;
-  throw error;
+  throw Object.assign(error, { status: response.status, code: answer.code });
 }
 
 async function send(path, body, seconds) {
-  const options = { signal: AbortSignal.timeout(seconds * 1000), cache: "no-store" };
+  const options = { signal: AbortSignal.timeout(seconds * 1000), cache: "no-store", headers: headers() };
   if (body) {
     Object.assign(options, { method: "POST", body: JSON.stringify(body) });
-    options.headers = { "Content-Type": "application/json" };
+    options.headers["Content-Type"] = "application/json";
   }
   try {
     return await fetch(new URL(path, document.baseURI), options);

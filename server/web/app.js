@@ -6,6 +6,7 @@
 import { request } from "./api.js";
 import { soundAllowed } from "./audio.js";
 import { Call } from "./call.js";
+import { hasTicket, take } from "./ticket.js";
 import { Transcript } from "./transcript.js";
 import { TranscriptView } from "./view.js";
 
@@ -16,16 +17,17 @@ const STATES = {
   stopping: "Stopping…",
   error: "The call failed",
 };
-const KEY_NEEDED =
-  "This server wants a key, which this page cannot send yet. " +
-  "The page works with a server without keys, or behind a proxy that adds the key.";
+const TICKET_NEEDED =
+  "This server wants a key, and this page has no ticket that stands for one. " +
+  "Open it by a link from your application: …/#channel=NAME&ticket=TICKET";
+const TICKET_BAD = "This page's ticket has expired, or is not valid: open the page again by a new link.";
 const QUIET_DB = -60; // the foot of the level meters
 const METERS = { mic: byId("mic-level"), agent: byId("agent-level") };
 
 const view = new TranscriptView(byId("transcript"), byId("scroll"));
 let transcript = new Transcript();
 let current = null;
-let locked = false; // the server wants a key
+let locked = false; // the server wants a ticket
 
 function byId(id) {
   return document.getElementById(id);
@@ -36,7 +38,7 @@ function enter(state) {
   document.body.dataset.state = state;
   byId("status").textContent = STATES[state];
   byId("start").disabled = !callable || locked;
-  byId("channel-name").readOnly = !callable;
+  byId("channel-name").readOnly = !callable || hasTicket();
   byId("stop").disabled = state !== "starting" && state !== "in-call";
   byId("text").disabled = byId("send").disabled = state !== "in-call";
   if (callable || state === "stopping") for (const meter of Object.values(METERS)) meter.value = 0;
@@ -87,7 +89,10 @@ async function start() {
     if (answer) showModel(answer);
     enter("in-call");
   } catch (error) {
-    if (call === current && !call.closed) leave(error.message, true);
+    if (call !== current || call.closed) return;
+    leave(error.message, true);
+    // A browser does not say why it has no WebSocket.
+    if (hasTicket()) showHealth();
   }
 }
 
@@ -131,7 +136,7 @@ function say() {
 
 function lock() {
   locked = byId("start").disabled = true;
-  notify(KEY_NEEDED, true);
+  notify(hasTicket() ? TICKET_BAD : TICKET_NEEDED, true);
 }
 
 async function showHealth() {
@@ -147,17 +152,20 @@ async function showHealth() {
 
 /** The channel's name lives in the URL's hash, so that a reload or a second tab comes to the same. */
 function readHash() {
-  if (current) return;
-  let name = "";
-  try {
-    name = decodeURIComponent(location.hash.slice(1));
-  } catch {
-    // typed by hand and no valid escape: as good as none
-  }
+  const name = current ? byId("channel-name").value : (take(location.hash) ?? nameInHash());
   byId("channel-name").value = name || `demo-${Math.random().toString(36).slice(2, 6).padEnd(4, "0")}`;
   writeHash();
 }
 
+function nameInHash() {
+  try {
+    return decodeURIComponent(location.hash.slice(1));
+  } catch {
+    return ""; // typed by hand and no valid escape: as good as none
+  }
+}
+
+/** Also takes a ticket out of the address, where it would be copied along. */
 function writeHash() {
   history.replaceState(null, "", `#${encodeURIComponent(byId("channel-name").value.trim())}`);
 }
@@ -173,7 +181,13 @@ byId("text-form").addEventListener("submit", (event) => {
   say();
 });
 byId("channel-name").addEventListener("input", writeHash);
-addEventListener("hashchange", readHash);
+addEventListener("hashchange", () => {
+  readHash();
+  if (current) return;
+  locked = false;
+  enter("idle");
+  showHealth();
+});
 addEventListener("pagehide", () => current && leave("", false));
 
 readHash();

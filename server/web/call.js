@@ -4,6 +4,7 @@ import { request } from "./api.js";
 import { CallAudio, soundAllowed } from "./audio.js";
 import { Channel } from "./channel.js";
 import { Assembler, split } from "./chunks.js";
+import { hasTicket } from "./ticket.js";
 import { isToolCall, run } from "./tools.js";
 
 const NO_SOUND = "A microphone and sound need https or localhost. You can type to the agent and read its answers.";
@@ -63,6 +64,7 @@ export class Call {
 
   /** The server does not know all agents: one may have been started by hand. */
   async modelOfAdopted() {
+    if (hasTicket()) return null; // all agents are none of its business
     const { agents } = await request("agents").catch(() => ({ agents: [] }));
     return agents.find(({ channel_name, uid }) => channel_name === this.name && uid === this.agentUid) ?? null;
   }
@@ -158,7 +160,8 @@ export class Call {
       const started = await this.asked?.then(() => true, () => false);
       if (started) await request("stop_agent", { body: { channel_name: this.name } });
     } catch (error) {
-      if (error.status !== 404) throw error; // 404: it has left by itself
+      // 404: it has left by itself. And so it does when it sees this page leave, where the ticket is too old.
+      if (error.status !== 404 && error.code !== "ticket_expired") throw error;
     } finally {
       this.close();
     }

@@ -3,6 +3,8 @@
 // Binary: 4 bytes of the sender's uid, big-endian, then pcm16. Text that begins with "{" is control;
 // any other text is a data packet, and what is in it is not this file's business.
 
+import { authorize } from "./ticket.js";
+
 const JOIN_MS = 10000;
 // 200 ms of 24 kHz pcm16 not yet taken by the network. Beyond it the microphone is dropped: what is
 // said late is worse than what is missing.
@@ -35,6 +37,7 @@ export class Channel {
     const url = new URL(`channels/${encodeURIComponent(name)}?uid=${uid}`, document.baseURI);
     url.protocol = url.protocol === "https:" ? "wss:" : "ws:";
     url.hash = "";
+    authorize(url);
     this.uid = uid;
     this.handlers = handlers;
     this.joined = false;

@@ -1,7 +1,9 @@
 """What the server's tests share: a supervisor without processes, and a real server on loopback."""
 
 import socket
-from collections.abc import AsyncIterator
+import ssl
+import time
+from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import Any
 
@@ -22,10 +24,13 @@ from server.auth import Keys
 from server.channels import Relay
 from server.listening import open_listener
 from server.profiles import ProfilesFile
-from server.serving import open_server
+from server.serving import Door, open_server
 from server.stages import Stages
+from server.tickets import Tickets
 
 OWN_KEY = "the-server's-own"
+SECRET = b"of the tickets"
+PER_CLIENT = 100
 LIMIT_S = 20
 """For what would never happen: no test waits for it to pass."""
 
@@ -111,12 +116,21 @@ def make_app(
     relay: Relay | None = None,
     stages: Stages | None = None,
     profiles: ProfilesFile | None = None,
+    clock: Callable[[], float] = time.time,
 ) -> QuartTrio:
     """The application with nothing around it."""
     settings = settings or Settings(openai_api_key="a-key", openai_model="a-model")
     keys = Keys(settings, OWN_KEY)
-    agents = agents or FakeAgents()
-    return create_app(settings, agents, keys=keys, relay=relay, stages=stages, profiles=profiles)
+    tickets = Tickets(keys, SECRET, clock)
+    return create_app(
+        settings,
+        agents or FakeAgents(),
+        keys=keys,
+        relay=relay,
+        stages=stages,
+        profiles=profiles,
+        tickets=tickets,
+    )
 
 
 @asynccontextmanager
@@ -175,14 +189,19 @@ async def serving(
     settings: Settings | None = None,
     agents: FakeAgents | None = None,
     *,
-    limit_s: float = LIMIT_S,
+    limit_s: float | None = None,
+    tls: ssl.SSLContext | None = None,
+    clock: Callable[[], float] = time.time,
 ) -> AsyncIterator[Served]:
-    """A real server of the application, on loopback."""
+    """A real server of the application, on loopback.
+
+    :param clock: for tickets.
+    """
     relay, stages = make_relay(), Stages()
-    app = make_app(settings, agents, relay=relay, stages=stages)
+    app = make_app(settings, agents, relay=relay, stages=stages, clock=clock)
     listener = open_listener("127.0.0.1", 0, has_keys=False)
-    with trio.fail_after(limit_s):
-        async with open_server(listener) as server:
+    with trio.fail_after(limit_s or LIMIT_S):
+        async with open_server(Door(listener, tls), per_client=PER_CLIENT) as server:
             server.start(app)
             served = Served(authority(listener), relay, stages)
             yield served

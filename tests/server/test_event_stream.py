@@ -63,11 +63,14 @@ async def test_a_reader_goes_on_behind_its_last_event() -> None:
         assert (await response.aread()).decode() == ":\n\n" + told(2)
 
 
-async def test_a_reader_that_has_all_is_told_not_to_come_back() -> None:
+async def test_a_reader_that_has_all_is_told_not_to_come_back(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
     log = a_log(1)
     log.end()
     async with reading(log, **{"Last-Event-ID": "run-1"}) as response:
         assert (response.status_code, await response.aread()) == (204, b"")
+    assert "Error" not in caplog.text
 
 
 async def test_there_are_none_of_an_agent_that_never_was() -> None:

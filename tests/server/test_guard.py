@@ -154,17 +154,21 @@ def test_the_keys_file_is_read_again_when_it_changes(tmp_path: Path) -> None:
     path = tmp_path / "keys"
     write(path, "# Ann's\nann\n\n  bob  \n", 1)
     keys = file_keys(path, server_api_key="fixed")
-    admitted = [key for key in ("ann", "bob", "fixed", OWN_KEY) if keys.admit(f"Bearer {key}")]
-    assert admitted == ["ann", "bob", "fixed", OWN_KEY]
-    assert not keys.admit("Bearer # Ann's")
+    assert [keys.find(key) for key in ("ann", "bob", "fixed", OWN_KEY)] == [
+        "ann",
+        "bob",
+        "fixed",
+        OWN_KEY,
+    ]
+    assert keys.find("# Ann's") is None
     write(path, "cas\n", 2)
-    assert keys.admit("Bearer cas")
-    assert not keys.admit("Bearer ann")
+    assert keys.find("cas") == "cas"
+    assert keys.find("ann") is None
     path.unlink()
-    assert not keys.admit("Bearer cas")
-    assert keys.admit("Bearer fixed")
+    assert keys.find("cas") is None
+    assert keys.find("fixed") == "fixed"
     write(path, "cas\n", 3)
-    assert keys.admit("Bearer cas")
+    assert keys.find("cas") == "cas"
 
 
 def test_a_keys_file_without_a_key_is_refused_at_the_start(tmp_path: Path) -> None:

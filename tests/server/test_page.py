@@ -2,13 +2,16 @@
 
 from collections.abc import Callable
 from typing import Any
+from urllib.parse import quote
 
 import pytest
 import trio
 from playwright.sync_api import Page, expect
 
+from agent.config import Settings
 from tests.e2e.test_page import a_page
 from tests.server.helpers import FakeAgents, Served, control, serving
+from tests.server.test_doors import KEY, NOW, ticket
 from tests.server.test_guard import WITH_KEY
 
 # A call that is told these by its channel, before it has asked for an agent.
@@ -21,11 +24,11 @@ ADOPTED = """async (messages) => {
 }"""
 
 
-async def browse(served: Served, act: Callable[[Page], None]) -> None:
+async def browse(served: Served, act: Callable[[Page], None], fragment: str = "room") -> None:
     """Do this with the page, in a thread."""
 
     def run() -> None:
-        with a_page(f"http://{served.here}/#room") as page:
+        with a_page(f"http://{served.here}/#{fragment}") as page:
             act(page)
 
     await trio.to_thread.run_sync(run)
@@ -73,3 +76,46 @@ async def test_the_page_says_that_it_has_no_key() -> None:
 
     async with serving(WITH_KEY) as served:
         await browse(served, act)
+
+
+# The server's answer to a ticket that has expired, without the browser's complaint of it.
+TOO_LATE = """() => {
+  const body = JSON.stringify({ error: "The ticket has expired", code: "ticket_expired" });
+  const real = window.fetch;
+  window.fetch = async () => {
+    window.fetch = real;
+    return new Response(body, { status: 401 });
+  };
+}"""
+
+
+async def test_the_page_calls_by_a_ticket_and_shows_it_to_nobody() -> None:
+    name = "a room+&=#1"
+
+    def act(page: Page) -> None:
+        expect(page.locator("#channel-name")).to_have_value(name)
+        expect(page.locator("#channel-name")).not_to_be_editable()
+        assert page.evaluate("location.hash") == f"#{quote(name, safe='')}"
+        seen: list[str] = []
+        page.on("request", lambda request: seen.append(request.url))
+        page.click("#start")
+        expect(page.locator("body")).to_have_attribute("data-state", "in-call")
+        page.evaluate(TOO_LATE)
+        page.click("#stop")
+        expect(page.locator("body")).to_have_attribute("data-state", "idle")
+        assert not [url for url in seen if "ticket" in url]
+        expect(page.locator("#notice")).to_be_hidden()
+        times.append(NOW + 60)
+        page.evaluate("(hash) => (location.hash = hash)", fragment(ticket(name)))
+        expect(page.locator("#notice")).to_contain_text("has expired")
+        expect(page.locator("#start")).to_be_disabled()
+        assert "ticket" not in page.url
+
+    def fragment(text: str) -> str:
+        return f"channel={quote(name, safe='')}&ticket={text}"
+
+    agents, times = FakeAgents(), [NOW]
+    settings = Settings(openai_api_key="k", server_api_key=KEY)
+    async with serving(settings, agents, clock=lambda: times[-1]) as served:
+        await browse(served, act, fragment(ticket(name)))
+    assert [options.channel_name for options in agents.started] == [name]

@@ -115,6 +115,7 @@ async def test_a_port_in_use_is_named_with_the_remedy(tmp_path: Path) -> None:
         ([], {"SERVER_HOST": "::"}, "SERVER_HOST: :: can be reached from other machines"),
         (["--host", "no.such.host.invalid"], {}, "SERVER_HOST: 'no.such.host.invalid' is no"),
         ([], {"SERVER_API_KEYS_FILE": "missing"}, "SERVER_API_KEYS_FILE: cannot be read"),
+        ([], {"TLS_CERT_FILE": "c", "TLS_KEY_FILE": "k"}, "TLS_CERT_FILE, TLS_KEY_FILE: c, k "),
         ([], {"LOG_LEVEL": "loud"}, "LOG_LEVEL: must be one of"),
     ],
 )

@@ -29,10 +29,10 @@ from server import webhook
 from server.listening import open_listener
 from server.metrics import Metrics
 from server.retries import delay_s, retry_after_s
-from server.serving import open_server
+from server.serving import Door, open_server
 from server.signature import key_of, signed
 from server.webhook import Webhook, check_webhook, open_webhook
-from tests.server.helpers import LIMIT_S
+from tests.server.helpers import LIMIT_S, PER_CLIENT
 from tests.server.test_records import INFO, expected
 
 SECRET = "sixteen-bytes-of-secret"
@@ -356,7 +356,7 @@ async def test_over_a_real_connection() -> None:
 
     listener = open_listener("127.0.0.1", 0, has_keys=False)
     with trio.fail_after(LIMIT_S):
-        async with open_server(listener) as server:
+        async with open_server(Door(listener), per_client=PER_CLIENT) as server:
             server.start(app)
             url = f"http://user:hunter2@{authority(listener)}/records"
             settings = Settings(webhook_url=url, webhook_secret=SECRET)
