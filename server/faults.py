@@ -46,9 +46,7 @@ FAULTS: Final = (
     Fault(409, "uid_taken", "the channel's agent has this uid"),
     Fault(413, "request_entity_too_large", "the body is too long", "bodies"),
     Fault(422, "idempotency_key_reused", "the key was sent with another request before"),
-    Fault(
-        429, "rate_limited", "too often; `Retry-After` says when to try again", "everywhere"
-    ),
+    Fault(429, "rate_limited", "too often; `Retry-After` says when to try again", "everywhere"),
     Fault(500, "internal_server_error", "an error of the server's own", "everywhere"),
     Fault(500, "start_failed", "the agent ended before it was in its channel"),
     Fault(501, "embedded_not_installed", "the embedded model is not installed"),

@@ -17,7 +17,7 @@ from agent.protocol.items import (
 )
 from agent.protocol.responses import keep_newest
 
-MAX_ITEMS: Final = 256
+MAX_ITEMS: Final = 64
 """Of a server that never tells; then it is as if it had told of the oldest."""
 
 

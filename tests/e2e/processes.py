@@ -26,6 +26,8 @@ from agent.streams.chunks import Reassembler, to_chunks
 
 ROOT = Path(__file__).parents[2]
 STEP_S = 0.02
+PLAIN = {"LOG_FORMAT": "plain", "AGENTS_WARM": "0"}
+"""For servers of tests: one that is kept warm takes half a second of a core, and is of no use."""
 
 
 @define
@@ -82,7 +84,7 @@ async def running_server(
                 [sys.executable, "-m", "server", "--port", "0", *arguments],
                 stdout=subprocess.PIPE,
                 stderr=subprocess.STDOUT,
-                env=clean_environment() | {"LOG_FORMAT": "plain"} | environ,
+                env=clean_environment() | PLAIN | environ,
                 cwd=ROOT,
                 check=False,
             )

@@ -243,7 +243,7 @@ async def test_of_twenty_starts_at_once_one_wins() -> None:
     lost: list[AlreadyRunning] = []
     async with serving(model.serve) as url, serving(relay.serve) as channels:
         settings_ = Settings(
-            rtc="local", local_channel_url=f"{channels}/c", realtime_api_base_uri=url
+            rtc="local", local_channel_url=f"{channels}/c", realtime_api_base_uri=url, agents_warm=0
         )
         async with open_supervisor(settings_) as supervisor, trio.open_nursery() as nursery:
 

@@ -18,7 +18,7 @@ import pytest
 from playwright.sync_api import Page, WebSocket, expect, sync_playwright
 
 from agent.audio import SAMPLE_RATE
-from tests.e2e.processes import ROOT, clean_environment
+from tests.e2e.processes import PLAIN, ROOT, clean_environment
 from tests.speech import silence, speech
 
 QUESTION = "Hello there, who are you?"
@@ -208,7 +208,7 @@ def a_server(*arguments: str) -> Iterator[str]:
     :param arguments: more of its command line.
     """
     command = [sys.executable, "-m", "server", "--port", "0", *arguments]
-    environ = clean_environment() | {"LOG_FORMAT": "plain"}
+    environ = clean_environment() | PLAIN
     with subprocess.Popen(
         command, cwd=ROOT, env=environ, stderr=subprocess.PIPE, text=True
     ) as process:

@@ -19,7 +19,12 @@ from tests.server.helpers import HANDSHAKE, LIMIT_S, open_websocket
 
 ROOT = Path(__file__).parents[2]
 # A key, so that no test waits for the embedded model to be imported. It is never used.
-ENVIRONMENT = {"OPENAI_API_KEY": "unused-secret", "SERVER_PORT": "0", "LOG_FORMAT": "plain"}
+ENVIRONMENT = {
+    "OPENAI_API_KEY": "unused-secret",
+    "SERVER_PORT": "0",
+    "LOG_FORMAT": "plain",
+    "AGENTS_WARM": "0",
+}
 
 
 def environment(**more: str) -> dict[str, str]:

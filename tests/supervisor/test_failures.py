@@ -12,6 +12,7 @@ import trio
 from attrs import evolve
 from trio_websocket import WebSocketConnection
 
+from agent.config import Settings
 from agent.supervisor.info import AgentInfo
 from agent.supervisor.supervisor import (
     StartFailed,
@@ -73,8 +74,7 @@ async def an_agent(
         if event["type"] == "state":
             states.append(event["state"])
 
-    settings_ = evolve(w.settings, agents_warm=0, **settings)
-    async with open_supervisor(settings_, tools, on_event=told) as supervisor:
+    async with open_supervisor(evolve(w.settings, **settings), tools, on_event=told) as supervisor:
         await supervisor.start(options())
         yield supervisor, states
 
@@ -194,8 +194,12 @@ async def test_draining_ends_with_its_time() -> None:
 # -- warm processes --------------------------------------------------------------------------------
 
 
+def keeping_warm(w: World) -> Settings:
+    return evolve(once(w.settings), agents_warm=1)
+
+
 async def test_an_agent_is_a_process_that_was_kept_warm() -> None:
-    async with world() as w, open_supervisor(once(w.settings)) as supervisor:
+    async with world() as w, open_supervisor(keeping_warm(w)) as supervisor:
         await until(lambda: len(supervisor.pool))
         [warm] = supervisor.pool.pids()
         assert (await supervisor.start(options())).pid == warm

@@ -55,6 +55,7 @@ async def world(model: Model | None = None, relay: Relay | None = None) -> Async
                 server_api_key=SECRETS[1],
                 agora_app_cert=SECRETS[2],
                 log_level="debug",
+                agents_warm=0,  # half a second of a core
             )
             yield World(model, relay, settings)
 
