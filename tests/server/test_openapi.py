@@ -6,15 +6,10 @@ from typing import Any
 
 import httpx2
 import pytest
-import schemathesis
 import trio
-from hypothesis import HealthCheck, Phase, given, settings
 from jsonschema import Draft202012Validator
 from openapi_spec_validator import OpenAPIV31SpecValidator
 from quart import Quart
-from schemathesis import GenerationMode
-from schemathesis.checks import load_all_checks, not_a_server_error
-from schemathesis.specs.openapi import checks
 
 from agent.config import Settings
 from agent.errors import AgentError
@@ -24,21 +19,18 @@ from agent.supervisor.supervisor import AgentInfo, JoinTimeout, StartFailed, Too
 from server.answers import answer
 from server.faults import FAULTS
 from server.openapi import Undocumented, document
-from tests.server.helpers import LIMIT_S, FakeAgents, make_app, serving
+from tests.server.helpers import FakeAgents, make_app, serving
 from tests.server.test_resources import send
 from tests.test_options import DEFAULTS
 
 SERVER = Path(__file__).parents[2] / "server"
-PROVING = settings.default is not None and settings.default.max_examples > 100
-EXAMPLES = 150 if PROVING else 4
-CHECKS = [
-    not_a_server_error,
-    checks.status_code_conformance,
-    checks.content_type_conformance,
-    checks.response_headers_conformance,
-    checks.response_schema_conformance,
-    checks.negative_data_rejection,
-]
+
+
+async def attacked(told: dict[str, Any], here: str) -> set[tuple[str, int]]:
+    # Imported here: every worker imports this module, and schemathesis takes it two seconds.
+    from tests.server.attack import attack
+
+    return await trio.to_thread.run_sync(attack, told, here)
 
 
 async def made(app: Quart) -> dict[str, Any]:
@@ -202,7 +194,7 @@ async def test_no_request_gets_an_answer_outside_of_it() -> None:
     async with serving(project, EndedLogs(), limit_s=600) as served, httpx2.AsyncClient() as client:
         here = f"http://{served.here}"
         told = (await client.get(f"{here}/openapi.json")).json()
-        found = await trio.to_thread.run_sync(attack, told, here)
+        found = await attacked(told, here)
     # It is not all refused.
     assert {("start_agent", 200), ("put_agent", 201), ("agora_token", 200)} <= found
     assert len({name for name, _ in found}) == sum(len(path) for path in told["paths"].values())
@@ -217,42 +209,4 @@ async def test_an_answer_outside_of_it_would_be_found(monkeypatch: pytest.Monkey
         told = (await client.get(f"{here}/openapi.json")).json()
         told["paths"] = {"/agents/{channel_name}": told["paths"]["/agents/{channel_name}"]}
         with pytest.raises(BaseExceptionGroup, match="Undocumented status code"):
-            await trio.to_thread.run_sync(attack, told, here)
-
-
-def attack(told: dict[str, Any], here: str) -> set[tuple[str, int]]:
-    """Send each operation what fits it and, where it has a body, what does not.
-
-    Runs on a thread: it does not know Trio.
-
-    :returns: the operations, each with the statuses that it answered.
-    """
-    load_all_checks()
-    found: set[tuple[str, int]] = set()
-    for result in schemathesis.openapi.from_dict(told).get_all_operations():
-        operation: Any = result.ok()  # type: ignore[union-attr]  # else its document is bad
-        attack_one(operation, GenerationMode.POSITIVE, here, found)
-        if "requestBody" in operation.definition.raw:
-            attack_one(operation, GenerationMode.NEGATIVE, here, found)
-    return found
-
-
-def attack_one(
-    operation: Any, mode: GenerationMode, here: str, found: set[tuple[str, int]]
-) -> None:
-    name = operation.definition.raw["operationId"]
-
-    @settings(
-        max_examples=EXAMPLES,
-        derandomize=not PROVING,
-        database=None,
-        phases=[Phase.generate],
-        suppress_health_check=list(HealthCheck),
-    )
-    @given(case=operation.as_strategy(generation_mode=mode))
-    def send(case: Any) -> None:
-        response = case.call(base_url=here, timeout=LIMIT_S)
-        found.add((name, response.status_code))
-        case.validate_response(response, checks=CHECKS)
-
-    send()
+            await attacked(told, here)

@@ -50,20 +50,19 @@ async def test_the_page_talks_to_the_agent_that_is_there(query: str, started: in
     assert [options.rtc for options in agents.started] == ["local"] * started
 
 
-@pytest.mark.parametrize(
-    ("messages", "uid"),
-    [
-        ([{"control": "members", "uids": [9], "agents": [9]}], 9),
-        ([{"control": "members", "uids": [9], "agents": []}], 5),
-        ([{"control": "joined", "uid": 9, "agent": True}], 9),
-        ([{"control": "joined", "uid": 9}], 5),
-    ],
-)
-async def test_an_agent_is_adopted_and_a_person_is_not(
-    messages: list[dict[str, Any]], uid: int
-) -> None:
+TOLD: list[tuple[dict[str, Any], int]] = [
+    ({"control": "members", "uids": [9], "agents": [9]}, 9),
+    ({"control": "members", "uids": [9], "agents": []}, 5),
+    ({"control": "joined", "uid": 9, "agent": True}, 9),
+    ({"control": "joined", "uid": 9}, 5),
+]
+"""Control messages, and whom the page then takes for the agent."""
+
+
+async def test_an_agent_is_adopted_and_a_person_is_not() -> None:
     def act(page: Page) -> None:
-        assert page.evaluate(ADOPTED, messages) == uid
+        for message, uid in TOLD:
+            assert page.evaluate(ADOPTED, [message]) == uid, message
 
     async with serving() as served:
         await browse(served, act)
