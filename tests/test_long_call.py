@@ -158,8 +158,8 @@ async def test_a_long_conversation_neither_drifts_nor_grows(autojump_clock: Mock
         while trio.current_time() < began + LONG_S:
             await talk.one_turn()
             await trio.sleep(talk.random.uniform(2, 14))
-        assert talk.turns > 150
-        assert talk.interruptions > 50
+        assert talk.turns > LONG_S / 24
+        assert talk.interruptions > LONG_S / 72
         # No drift: never further ahead of its time, and never behind but where the model stalled.
         assert talk.ears.worst_lead_s <= LEAD_S + 1e-6
         assert call.call.downlink.underruns <= talk.stalls

@@ -94,6 +94,7 @@ class Subscriptions:
         if subscription is None or subscription.state == state:
             return
         if (uid in self.wanted) != (state > NOT_SUBSCRIBED):
+            subscription.is_coming = False  # it is not: the next frame is to ask for it anew
             return
         now = time.monotonic()
         elapsed_ms = round((now - subscription.since) * 1000)
@@ -105,4 +106,6 @@ class Subscriptions:
         with self.connection.cloud.lock:
             subscription.state, subscription.since = state, now
             subscription.is_coming = False
+            if uid in self.wanted and state == NOT_SUBSCRIBED:
+                self._soon(uid, SUBSCRIBING)  # it was wanted again while that was told
         self.connection.cloud.note()
