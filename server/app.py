@@ -83,7 +83,7 @@ def create_app(
     starter = Starter(agents, profiles or ProfilesFile())
     repeating = Repeating(doors.callers)
     app.register_blueprint(agent_routes(settings, agents, doors.callers, starter, repeating))
-    app.register_blueprint(resource_routes(agents, starter, repeating))
+    app.register_blueprint(resource_routes(agents, doors.callers, starter, repeating))
     metrics = metrics or Metrics()
     relay = relay or make_relay()
     metrics.look_at(agents.agents, lambda: relay.dropped)

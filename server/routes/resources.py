@@ -3,6 +3,7 @@
 from typing import Any, Final, TypedDict
 from urllib.parse import quote
 
+from attrs import evolve
 from quart import Blueprint, Response, request
 
 from agent.errors import AgentError
@@ -10,6 +11,7 @@ from agent.options import AgentOptions
 from agent.supervisor.supervisor import AgentInfo, AlreadyRunning, NotRunning
 from server.answers import answer, failure
 from server.bodies import BadBody, read_object
+from server.callers import Callers
 from server.operations import Says, Takes, describes
 from server.repeating import HEADER, SCHEMA, Repeating
 from server.starting import START_FAULTS, Agents, Starter, Wanted, refusal
@@ -23,7 +25,9 @@ class AgentList(TypedDict):
     agents: list[AgentInfo]
 
 
-def resource_routes(agents: Agents, starter: Starter, repeating: Repeating) -> Blueprint:
+def resource_routes(
+    agents: Agents, callers: Callers, starter: Starter, repeating: Repeating
+) -> Blueprint:
     """`/agents`, and each agent's own address."""
     routes = Blueprint("resources", __name__)
 
@@ -38,7 +42,7 @@ def resource_routes(agents: Agents, starter: Starter, repeating: Repeating) -> B
     )
     async def show_agent(channel_name: str) -> Response:
         try:
-            return answer(agents.get(channel_name))
+            return answer(_shown(agents.get(channel_name), callers))
         except NotRunning:
             return no_agent()
 
@@ -78,7 +82,7 @@ def resource_routes(agents: Agents, starter: Starter, repeating: Repeating) -> B
     )
     async def delete_agent(channel_name: str) -> Response:
         try:
-            return answer(await agents.stop(channel_name))
+            return answer(_shown(await agents.stop(channel_name), callers))
         except NotRunning:
             return no_agent()
 
@@ -97,6 +101,12 @@ def address(channel_name: str) -> str:
     before they send it (curl does not, with --path-as-is); `/stop_agent` does without.
     """
     return f"/agents/{quote(channel_name, safe='')}"
+
+
+def _shown(info: AgentInfo, callers: Callers) -> AgentInfo:
+    """The server's log is not for people with tickets."""
+    has_ticket = callers.identify(request, by_query=False).channel_name is not None
+    return evolve(info, last_log=()) if has_ticket else info
 
 
 def _named(body: dict[str, Any], channel_name: str) -> dict[str, Any]:

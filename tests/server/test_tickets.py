@@ -5,18 +5,13 @@ from collections.abc import Iterator
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from quart import Quart
 from quart.typing import TestClientProtocol as Client
-from quart_trio import QuartTrio
 
 from agent.config import Settings
+from agent.options import AgentOptions
 from server.auth import Keys
-from server.callers import Callers
-from server.cors import Origins
-from server.guard import guard, make_doors
-from server.stages import Stages
 from server.tickets import TicketInvalid, Tickets
-from tests.server.helpers import OWN_KEY, SECRET, control, make_app, serving
+from tests.server.helpers import OWN_KEY, SECRET, FakeAgents, control, make_app, serving
 from tests.server.test_doors import KEY, NOW, bearer, ticket
 
 WITH_KEY = Settings(openai_api_key="k", server_api_key=KEY)
@@ -101,20 +96,6 @@ async def test_what_was_begun_goes_on_when_the_ticket_expires() -> None:
             assert await control(ann) == {"control": "joined", "uid": 6}
 
 
-def guarded() -> Quart:
-    """The guard, in front of routes for all that a ticket is for."""
-    app = QuartTrio(__name__)
-    keys = Keys(WITH_KEY, OWN_KEY)
-    callers = Callers(keys, Tickets(keys, SECRET, lambda: NOW))
-    guard(app, make_doors(callers, Origins(None), 0, 1, lambda: 0.0), Stages())
-
-    @app.route("/agents/<channel_name>", methods=["GET", "PUT", "DELETE", "PATCH"])
-    async def agent(channel_name: str) -> str:
-        return channel_name
-
-    return app
-
-
 @pytest.mark.parametrize(
     ("method", "path", "body", "status"),
     [
@@ -122,9 +103,9 @@ def guarded() -> Quart:
         ("GET", "/agents/%72oom", b"", 200),
         ("GET", "/agents/other", b"", 403),
         ("GET", "/agents/%2572oom", b"", 403),
-        ("PUT", "/agents/room", b"", 200),
-        ("PUT", "/agents/room", b'{"uid": 7}', 200),
-        ("PUT", "/agents/room", b'{"channel_name": "room"}', 200),
+        ("PUT", "/agents/room", b"", 400),
+        ("PUT", "/agents/room", b'{"uid": 7}', 409),
+        ("PUT", "/agents/room", b'{"uid": 7, "channel_name": "room"}', 409),
         ("PUT", "/agents/room", b'{"channel_name": "other"}', 403),
         ("PUT", "/agents/room", b'{"channel_name": null}', 403),
         ("PUT", "/agents/room", b"[]", 403),
@@ -137,10 +118,24 @@ def guarded() -> Quart:
 async def test_a_ticket_is_for_the_agent_of_its_channel(
     method: str, path: str, body: bytes, status: int
 ) -> None:
-    client = guarded().test_client()
+    agents = FakeAgents()
+    await agents.start(AgentOptions(channel_name="room", uid=5))
+    client = make_app(WITH_KEY, agents, clock=lambda: NOW).test_client()
     send = {"GET": client.get, "PUT": client.put, "DELETE": client.delete, "PATCH": client.patch}
     response = await send[method](path, headers=bearer(ticket()), data=body)
     assert response.status_code == status
+
+
+async def test_the_servers_log_is_not_for_people_with_tickets() -> None:
+    agents = FakeAgents()
+    await agents.start(AgentOptions(channel_name="room", uid=5))
+    agents.change("room", last_log=("a line of the log",))
+    client = make_app(WITH_KEY, agents, clock=lambda: NOW).test_client()
+    for sent, told in ((ticket(), []), (KEY, ["a line of the log"])):
+        response = await client.get("/agents/room", headers=bearer(sent))
+        assert (await response.get_json())["last_log"] == told
+    response = await client.delete("/agents/room", headers=bearer(ticket()))
+    assert (await response.get_json())["last_log"] == []
 
 
 # Not all of Unicode: its table takes seconds to make.

@@ -50,8 +50,8 @@ async def until(log: EventLog, type_: str) -> list[dict[str, Any]]:
 
 
 async def test_what_tools_do_and_report_is_told_and_kept_beyond_the_end() -> None:
-    async with world(NotingModel()) as w, open_supervisor(w.settings, NOTE) as supervisor:
-        await supervisor.start(options())
+    async with world(NotingModel()) as w, open_supervisor(w.settings) as supervisor:
+        await supervisor.start(options(), tools=NOTE)
         log = supervisor.events("lobby")
         told = await until(log, "tool_result")
         assert told == [
