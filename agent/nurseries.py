@@ -1,4 +1,4 @@
-"""Who owns what when a call is cancelled."""
+"""Who owns what when a call is cancelled, and what tasks wait for."""
 
 from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
@@ -39,3 +39,15 @@ async def outliving(
         release.set()
         with trio.CancelScope(shield=True):
             await released.wait()
+
+
+async def first_of(*events: trio.Event) -> None:
+    """Wait until one of these has happened."""
+    async with trio.open_nursery() as nursery:
+
+        async def wait(event: trio.Event) -> None:
+            await event.wait()
+            nursery.cancel_scope.cancel()
+
+        for event in events:
+            nursery.start_soon(wait, event)

@@ -10,6 +10,7 @@ from typing import Any, Final
 import trio
 from attrs import evolve, frozen
 
+from agent.nurseries import first_of
 from agent.options import AgentOptions, OptionsError, to_plain
 from agent.supervisor.event_log import Event, EventLog
 from agent.supervisor.info import AgentInfo, JoinTimeout, StartFailed
@@ -192,7 +193,7 @@ class Life:
             await process.tell({"options": to_plain(self._options), **self._told})
             nursery.start_soon(see)
             with trio.move_on_after(JOIN_S):
-                await _either(joined, process.closed)
+                await first_of(joined, process.closed)
             if joined.is_set() or process.closed.is_set():
                 await process.closed.wait()
             else:
@@ -288,14 +289,3 @@ def new_info(options: AgentOptions, *, model: str, embedded: bool) -> AgentInfo:
         embedded=embedded,
         metadata=options.metadata,
     )
-
-
-async def _either(one: trio.Event, other: trio.Event) -> None:
-    async with trio.open_nursery() as nursery:
-
-        async def wait(event: trio.Event) -> None:
-            await event.wait()
-            nursery.cancel_scope.cancel()
-
-        nursery.start_soon(wait, one)
-        nursery.start_soon(wait, other)

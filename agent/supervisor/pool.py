@@ -7,6 +7,7 @@ from typing import Final
 
 import trio
 
+from agent.nurseries import first_of
 from agent.supervisor.process import AgentProcess
 
 CALM_S: Final = 1.0
@@ -77,7 +78,7 @@ class Pool:
             _log.warning("no process can be kept ready: %s", error)
             return False
         with trio.move_on_after(WARM_S):
-            await _first_of(process.warm, process.closed)
+            await first_of(process.warm, process.closed)
         if process.closed.is_set() or not process.warm.is_set():
             last = process.last_lines[-1] if process.last_lines else "it said nothing"
             _log.warning("a process that was to be kept ready did not get so: %s", last)
@@ -94,14 +95,3 @@ class Pool:
             _log.warning("a process that was kept ready has died")
             self._ready.remove(process)
             self._wanted.set()
-
-
-async def _first_of(*events: trio.Event) -> None:
-    async with trio.open_nursery() as nursery:
-
-        async def wait(event: trio.Event) -> None:
-            await event.wait()
-            nursery.cancel_scope.cancel()
-
-        for event in events:
-            nursery.start_soon(wait, event)
