@@ -1,9 +1,10 @@
 """The events of a call, as its operator gets them: JSON objects with a `type`.
 
 - `transcript`: {speaker: `user` or `agent`, text, item_id}; an answer that was cut short has
-  `interrupted` and ends where the person ceased to hear it.
-- `tool_call`: {call_id, name, arguments}, and `tool_result`: {call_id, output}; these are JSON
-  texts, of which the beginning is told.
+  `interrupted` and ends where the person ceased to hear it; what was typed has `typed` in the place
+  of an item.
+- `tool_call`: {tool_call_id, name, arguments}, and `tool_result`: {tool_call_id, output}; these are
+  JSON texts, of which the beginning is told.
 - What tools report has the types that they give it, such as `transfer_note`; not one of these.
 - `turn`: {latency_ms}, from the end of the person's turn to the first frame of its answer, and
   `barge_in`: {latency_ms, cause: `speech` or `text`}, from the event that interrupts to silence;
@@ -51,15 +52,24 @@ def transcript(message: dict[str, Any]) -> Event | None:
     return event | ({"interrupted": True} if message.get("interrupted") else {})
 
 
+def typed(text: str) -> Event:
+    """The person has typed this."""
+    return {"type": "transcript", "speaker": "user", "text": text, "typed": True}
+
+
 def tool_call(call: CallTool) -> Event:
     """A tool is called."""
-    arguments = call.arguments[:MAX_TEXT]
-    return {"type": "tool_call", "call_id": call.call_id, "name": call.name, "arguments": arguments}
+    return {
+        "type": "tool_call",
+        "tool_call_id": call.call_id,
+        "name": call.name,
+        "arguments": call.arguments[:MAX_TEXT],
+    }
 
 
 def tool_result(call_id: str, output: str) -> Event:
     """A call of a tool has its output."""
-    return {"type": "tool_result", "call_id": call_id, "output": output[:MAX_TEXT]}
+    return {"type": "tool_result", "tool_call_id": call_id, "output": output[:MAX_TEXT]}
 
 
 def turn(latency_s: float) -> Event:

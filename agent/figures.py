@@ -53,7 +53,7 @@ class Figures:
 
     def since(self, earlier: "Figures") -> "Figures":
         """How much they have grown; of the longest queues, the longest so far."""
-        return self._with(earlier, lambda own, other: own - other)
+        return self._with(earlier, lambda own, other: max(0, own - other))
 
     def after(self, earlier: "Figures") -> "Figures":
         """Together with those of a process that the call had before."""

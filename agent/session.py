@@ -30,6 +30,7 @@ from agent.call_events import (
     tool_result,
     transcript,
     turn,
+    typed,
 )
 from agent.errors import ChannelError, ModelLost, ModelRefused, one_line
 from agent.figures import TELL_EVERY_S, Figures
@@ -530,6 +531,7 @@ class Call:
             now = trio.current_time()
             self._latencies.happens(now)
             self._latencies.turn_ended(now)
+            self._on_event(typed(text))
             self._perform(self.conversation.user_text(text))
         else:
             _log.warning("a data message is of no use here: dropped")

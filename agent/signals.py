@@ -26,9 +26,12 @@ def hold_signals() -> None:
 
 
 async def stop_on_signals(
-    stop: Callable[[str], None], *, task_status: "trio.TaskStatus[None]"
+    stop: Callable[[str], None], exit_at: int = 2, *, task_status: "trio.TaskStatus[None]"
 ) -> None:
-    """Call `stop` with a reason at each signal; a second SIGINT exits the process at once."""
+    """Call `stop` with a reason at each signal.
+
+    :param exit_at: the SIGINT, counted from 1, at which the process exits at once.
+    """
     import trio  # here, because `hold_signals` must be had without what is slow to import
 
     with trio.open_signal_receiver(*_SIGNALS) as signals:
@@ -37,6 +40,14 @@ async def stop_on_signals(
         interrupts = 0
         async for number in signals:
             interrupts += number == signal.SIGINT
-            if interrupts > 1:
+            if interrupts >= exit_at:
                 os._exit(128 + signal.SIGINT)
             stop(f"stopped by {signal.Signals(number).name}")
+
+
+def signal_name(number: int) -> str:
+    """As people know it; real-time signals have a number only."""
+    try:
+        return signal.Signals(number).name
+    except ValueError:
+        return f"signal {number}"

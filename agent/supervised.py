@@ -96,6 +96,7 @@ async def _run(control: socket.socket, outlet: Outlet, watchdog: Watchdog) -> Ou
             await nursery.start(stop_on_signals, stop)
             nursery.start_soon(_tell, outlet, stream)
             nursery.start_soon(watchdog.run)
+            nursery.start_soon(_beat, outlet)
             line = _Line(receive_lines(stream), outlet, watchdog)
             outcome = Outcome("the supervisor is gone")
             with waiting:
@@ -139,7 +140,6 @@ async def _hold(
     mcp = load_mcp(Path(call["mcp"]), environment()) if call["mcp"] else None
     async with trio.open_nursery() as nursery:
         nursery.start_soon(_stop_at_end, line, agent)
-        nursery.start_soon(_beat, line.outlet)
         outcome = await run_agent(
             settings,
             options,

@@ -34,7 +34,7 @@ class Watchdog:
 
     def end_within(self, seconds: float) -> None:
         """The process is to end; if it has not by then, it ends all the same, fed or not."""
-        self._deadline = trio.current_time() + seconds
+        self._deadline = min(self._deadline, trio.current_time() + seconds)
         self.feed()
 
     async def run(self) -> None:

@@ -9,7 +9,7 @@ from typing import Final
 from quart import Quart, Request, Response, request
 
 _METHODS: Final = "GET, POST, PUT, DELETE"
-_HEADERS: Final = "Authorization, Content-Type, Last-Event-ID"
+_HEADERS: Final = "Authorization, Content-Type, Idempotency-Key, Last-Event-ID"
 _MAX_AGE_S: Final = 600
 """For so long a browser need not ask again; an origin that is taken off the list may be let ask for
 as long, and is then refused its answers all the same."""
@@ -45,7 +45,7 @@ def cors(app: Quart, origins: Origins) -> None:
         origin = request.headers.get("Origin")
         if origin is not None and origins.allow(origin):
             response.headers["Access-Control-Allow-Origin"] = origin
-            response.headers["Access-Control-Expose-Headers"] = "Retry-After"
+            response.headers["Access-Control-Expose-Headers"] = "Location, Retry-After"
         return response
 
 

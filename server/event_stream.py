@@ -32,17 +32,24 @@ class Sent(TypedDict):
     data: str
 
 
-def server_sent(log: EventLog, last_id: str | None, *, head: bool = False) -> Response:
+def server_sent(
+    log: EventLog,
+    last_id: str | None,
+    *,
+    head: bool = False,
+    types: frozenset[str] | None = None,
+) -> Response:
     """The answer that streams a log to its end, which may be hours away.
 
     Where all of it has been read, 204: an EventSource then ceases to come back.
 
     :param last_id: the `Last-Event-ID` of the request.
     :param head: only the answer's head is wanted.
+    :param types: of the events that the reader may have; None: all.
     """
     if log.is_read(last_id):
         return Response(b"", 204)
-    stream = b"" if head else _stream(log.reader(last_id))
+    stream = b"" if head else _stream(log.reader(last_id), types)
     response = Response(stream, content_type=STREAM)
     response.headers["Cache-Control"] = "no-store"
     response.headers["X-Accel-Buffering"] = "no"  # nginx would keep events back
@@ -50,7 +57,7 @@ def server_sent(log: EventLog, last_id: str | None, *, head: bool = False) -> Re
     return response
 
 
-async def _stream(reader: Reader) -> AsyncGenerator[bytes, None]:
+async def _stream(reader: Reader, types: frozenset[str] | None) -> AsyncGenerator[bytes, None]:
     yield _ALIVE  # so that the answer begins, and a client knows that it reads
     while True:
         found: tuple[str, Event] | None = None
@@ -60,7 +67,7 @@ async def _stream(reader: Reader) -> AsyncGenerator[bytes, None]:
             yield _ALIVE
         elif found is None:
             return
-        else:
+        elif types is None or found[1].get("type") in types:
             yield _event(*found)
 
 

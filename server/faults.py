@@ -36,6 +36,7 @@ FAULTS: Final = (
     Fault(403, "foreign_host", "without keys only localhost is served", "everywhere"),
     Fault(403, "foreign_origin", "the request is from another site's page", "everywhere"),
     Fault(403, "ticket_scope", "no ticket allows this: it needs a key", "everywhere"),
+    Fault(403, "ticket_options", "no ticket allows such options", "changes"),
     Fault(403, "ticket_channel", "the ticket is for another channel", "everywhere"),
     Fault(404, "not_found", "there is nothing at this address"),
     Fault(404, "agent_not_found", "the channel has no agent"),

@@ -30,6 +30,12 @@ _COUNTED: Final = (
     (_SOCKET, "/channels/<path:name>"),
     (_SOCKET, "/v1/realtime"),
 )
+# What a server that is to stop does not do any more. Calls may end, and their people come back.
+_STARTS: Final = (("POST", "/start_agent"), ("PUT", "/agents/<channel_name>"))
+# What whoever holds a ticket may say of an agent. All else would be at the operator's cost.
+_TICKET_OPTIONS: Final = frozenset(
+    {"channel_name", "uid", "rtc", "language", "voice", "subscribe_uid"}
+)
 # All that a ticket may do, each for its own channel.
 _BY_TICKET: Final = (
     ("POST", "/start_agent"),
@@ -99,7 +105,8 @@ def guard(app: Quart, doors: Doors, stages: Stages) -> None:
                 await _check_body(request, caller)
         except Refused as refused:
             return _refusal(refused, request, doors)
-        if allowed is None and changes and stages.draining.is_set():
+        starts = (request.method, _rule(request)) in _STARTS
+        if allowed is None and starts and stages.draining.is_set():
             return failure(503, "shutting_down", "The server is shutting down")
         return allowed or _too_often(request, request.method, caller, doors)
 
@@ -158,6 +165,9 @@ async def _check_body(call: Request, caller: Caller) -> None:
     by_path = {"channel_name": caller.channel_name} if call.view_args else {}
     if not isinstance(body, dict) or (by_path | body).get("channel_name") != caller.channel_name:
         raise _other_channel()
+    if (call.method, _rule(call)) in _STARTS and (others := set(body) - _TICKET_OPTIONS):
+        words = ", ".join(sorted(others))[:200]
+        raise Refused(403, "ticket_options", f"A ticket does not allow these options: {words}")
 
 
 def _other_channel() -> Refused:

@@ -50,8 +50,8 @@ class Start:
 
 async def run(start: Start) -> None:
     """Serve until SIGINT or SIGTERM, then let the agents go on for the time that they are given,
-    then stop them, then close what is open. A second signal ends the time; a second SIGINT ends
-    the process.
+    then stop them, then close what is open. A second signal ends the time; one more SIGINT ends
+    the process at once.
     """
     relay, stages, metrics = make_relay(), Stages(), Metrics()
 
@@ -71,7 +71,8 @@ async def run(start: Start) -> None:
             stages.draining.set()
 
     async with trio.open_nursery() as nursery:
-        await nursery.start(stop_on_signals, stop)
+        # Where agents may go on, the second ends that.
+        await nursery.start(stop_on_signals, stop, 3 if start.settings.drain_s else 2)
         # The server outlives the agents: the channels that they leave are on it, and their records
         # are still to be delivered.
         doors = [Door(start.listener, start.tls)]

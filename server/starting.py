@@ -102,7 +102,7 @@ class Starter:
         except NotRunning:
             return None
         is_it = self._wanted.get(name) == (info.call_id, wanted)
-        return info if is_it and info.state == "running" else None
+        return info if is_it and info.state in ("running", "restarting") else None
 
     async def _profile(self, name: object) -> Profile:
         if not isinstance(name, str) or not name:

@@ -97,9 +97,9 @@ class Tally:
 
     def add(self, usage: RealtimeResponseUsage) -> None:
         """What one response cost."""
-        self.tokens += usage.total_tokens or 0
-        self.input_tokens += usage.input_tokens or 0
-        self.output_tokens += usage.output_tokens or 0
+        self.tokens += max(0, usage.total_tokens or 0)
+        self.input_tokens += max(0, usage.input_tokens or 0)
+        self.output_tokens += max(0, usage.output_tokens or 0)
 
 
 @define

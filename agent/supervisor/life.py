@@ -2,7 +2,6 @@
 
 import logging
 import secrets
-import signal
 import time
 from collections.abc import Callable
 from typing import Any, Final
@@ -12,6 +11,7 @@ from attrs import evolve, frozen
 
 from agent.nurseries import first_of
 from agent.options import AgentOptions, OptionsError, to_plain
+from agent.signals import signal_name
 from agent.supervisor.event_log import Event, EventLog
 from agent.supervisor.info import AgentInfo, JoinTimeout, StartFailed
 from agent.supervisor.pool import Pool
@@ -60,6 +60,7 @@ class Life:
     :ivar events: what happened.
     :ivar joined: it was in its channel once.
     :ivar gone: nothing of it is left.
+    :ivar changed: set when it has a new state, which has a new event.
     :ivar scope: what `stop` cancels.
     """
 
@@ -77,8 +78,10 @@ class Life:
         self.gone = trio.Event()
         self.joined = False
         self.restarts = restarts
+        self.changed = trio.Event()
         self._stopped = False
         self._process: AgentProcess | None = None
+        self._was_warm = False
         self._options, self._told, self._on_event = options, told, on_event
         self._last: Message = {}
         about = {"channel_name": info.channel_name, "call_id": info.call_id}
@@ -103,10 +106,15 @@ class Life:
         self.info = evolve(self.info, state=state, **more)
         told = {name: value for name, value in more.items() if name in _TOLD and value != ""}
         self.tell({"type": "state", "state": state, **told})
+        self.changed.set()
+        self.changed = trio.Event()
 
     def tell(self, event: Event) -> None:
         """Something has happened."""
-        self._on_event(self.info, event)
+        try:
+            self._on_event(self.info, event)
+        except Exception:  # noqa: BLE001 (whoever listens fails at one event of one agent)
+            self._log.exception("an event of the type %s was not taken", event.get("type"))
         if event.get("type") != "call_record":
             self.events.add(event)  # whoever listens completes that one, and adds it by itself
 
@@ -128,6 +136,10 @@ class Life:
         try:
             with self.scope:
                 end = await self._live(pool, memory_limit, task_status)
+        # A bug in what watches one agent must not end all others.
+        except* Exception as group:  # noqa: BLE001
+            self._log.exception("a bug in watching the agent", exc_info=group)
+            end = End("a bug in watching it: the server's log has more", "crashed", is_final=True)
         finally:
             self._over(End(self.info.reason) if self._stopped else end)
         if not self.joined:
@@ -139,8 +151,12 @@ class Life:
         memory_limit: int | None,
         task_status: trio.TaskStatus[None],
     ) -> End:
+        is_second = False
         while True:
             end = await self._hold(pool, memory_limit, task_status)
+            if not self.joined and self._was_warm and end.kind in _DEAD and not is_second:
+                is_second = True  # it had died while it waited, which is not the call's fault
+                continue
             if not end.kind or end.is_final or not self.joined:
                 return end
             wait_s = self.restarts.after(trio.current_time())
@@ -161,7 +177,7 @@ class Life:
             return End(f"it could not be launched: {error}", "start_failed")
         process.channel_name, process.call_id = self._name, self.info.call_id
         self.info = evolve(self.info, pid=process.pid, last_log=())
-        self._process = process
+        self._process, self._was_warm = process, process.warm.is_set()
         try:
             return await self._watched(process, memory_limit, task_status)
         finally:
@@ -223,6 +239,8 @@ class Life:
                 embedded=bool(message.get("embedded")) or self.info.embedded,
                 reason="",
                 kind="",
+                exit_status=None,
+                killed=False,
             )
             if not self.joined:
                 self.joined = True
@@ -236,12 +254,15 @@ class Life:
         if fault is not None:
             return End(fault.words, fault.kind)
         if last.get("reason"):
-            kind = "" if status in (0, NOBODY_CAME) else str(last.get("kind") or "crashed")
+            kind = str(last.get("kind") or "")
+            if not kind and status not in (0, NOBODY_CAME):
+                self._log.warning("its call was over, but it exited with status %s", status)
             faults = tuple((str(path), str(words)) for path, words in last.get("faults") or ())
             return End(str(last["reason"]), kind, bool(last.get("is_final")), faults)
         if status is not None and status < 0:
-            return End(f"it was killed by {signal.Signals(-status).name}", "killed")
-        words = process.last_lines[-1].splitlines()[-1] if process.last_lines else "it said nothing"
+            return End(f"it was killed by {signal_name(-status)}", "killed")
+        said = [line for text in process.last_lines for line in text.splitlines()]
+        words = said[-1] if said else "it said nothing"
         how = "does not end" if status is None else f"exited with status {status}"
         return End(f"it {how}: {words}", "crashed")
 
@@ -272,6 +293,8 @@ class Life:
         return self.info.channel_name
 
 
+_DEAD: Final = ("stuck", "killed", "crashed")
+"""How a process ends that was no good from the start."""
 _TOLD: Final = ("uid", "reason", "kind", "restarts")
 """What the event of a new state has beside it."""
 

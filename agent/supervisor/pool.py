@@ -9,10 +9,13 @@ import trio
 
 from agent.nurseries import first_of
 from agent.supervisor.process import AgentProcess
+from agent.supervisor.watching import watch
 
 CALM_S: Final = 1.0
 """After a process was taken, before the next is made: importing takes half a second of a core, and
 the call that begins is not to pay for it."""
+LONGEST_CALM_S: Final = 5.0
+"""Where agents start all the time."""
 WARM_S: Final = 30.0
 """Within which a process is warm, on a machine that is very busy; else something is amiss."""
 RETRY_S: Final = 10.0
@@ -50,6 +53,7 @@ class Pool:
         while self._ready:
             process = self._ready.popleft()
             self._wanted.set()
+            process.taken.set()
             if not process.closed.is_set():
                 return process
         return await self._launch()
@@ -66,10 +70,12 @@ class Pool:
                     await trio.sleep(RETRY_S)
 
     async def _until_calm(self) -> None:
+        latest = trio.current_time() + LONGEST_CALM_S
         calm_at = self._taken_at + CALM_S
         while trio.current_time() < calm_at:
             await trio.sleep_until(calm_at)
-            calm_at = self._taken_at + CALM_S  # another may have been taken meanwhile
+            # Another may have been taken meanwhile; but where that never ends, none would be made.
+            calm_at = min(latest, self._taken_at + CALM_S)
 
     async def _add(self, nursery: trio.Nursery) -> bool:
         try:
@@ -89,8 +95,11 @@ class Pool:
         return True
 
     async def _watch(self, process: AgentProcess) -> None:
-        """Replace one that dies while it waits."""
-        await process.closed.wait()
+        """Replace one that dies, or is stuck, while it waits."""
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(watch, process, None)
+            await first_of(process.closed, process.taken)
+            nursery.cancel_scope.cancel()
         if process in self._ready:
             _log.warning("a process that was kept ready has died")
             self._ready.remove(process)

@@ -12,13 +12,14 @@ import socket
 import subprocess
 import sys
 from collections import deque
-from collections.abc import Awaitable, Callable
-from contextlib import suppress
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager, suppress
 from functools import partial
 from typing import Any, Final, TypeAlias
 
 import trio
 
+from agent.config import environment
 from agent.log import relay_line
 from agent.supervisor.lines import receive_lines, send_line, text_lines
 
@@ -33,6 +34,15 @@ LOG_LINE: Final = 2**16
 LAST_LINES: Final = 40
 """Of its output that are kept: a traceback, or the stacks of a few threads."""
 
+_OURS: Final = (
+    "SERVER_API_KEY",
+    "SERVER_API_KEYS_FILE",
+    "TLS_KEY_FILE",
+    "WEBHOOK_SECRET",
+    "WEBHOOK_URL",
+)
+"""Variables that are the server's own: neither an agent nor what its tools launch needs them."""
+
 Message: TypeAlias = dict[str, Any]
 
 _log = logging.getLogger(__name__)
@@ -42,6 +52,7 @@ class AgentProcess:
     """A running agent process; see `run_agent_process`.
 
     :ivar warm: it has imported all that it needs, and waits for its options.
+    :ivar taken: it has been kept warm, and is an agent's now.
     :ivar closed: it has closed its socket: it is ending, or dead.
     :ivar gone: nothing is left of it.
     :ivar on_message: is given what it tells; may be set anew at any time.
@@ -53,6 +64,7 @@ class AgentProcess:
 
     def __init__(self, process: trio.Process, stream: trio.SocketStream) -> None:
         self.warm, self.closed, self.gone = trio.Event(), trio.Event(), trio.Event()
+        self.taken = trio.Event()
         self.on_message: Callable[[Message], None] = _ignore
         self.last_lines: deque[str] = deque(maxlen=LAST_LINES)
         self.heard_at = trio.current_time()
@@ -133,6 +145,25 @@ async def run_agent_process(first: Message, *, task_status: trio.TaskStatus[Agen
     :param first: what it is told at once; see `agent.supervised`.
     :raises OSError: no process or no pipe can be made on this machine.
     """
+    with _sole_os_error():
+        await _run(first, task_status)
+
+
+@contextmanager
+def _sole_os_error() -> Iterator[None]:
+    """Around nurseries: what the system refuses is raised by itself, and not in a group."""
+    try:
+        yield
+    except* OSError as group:
+        raise _first(group) from None
+
+
+def _first(group: BaseExceptionGroup[OSError]) -> OSError:
+    error = group.exceptions[0]
+    return _first(error) if isinstance(error, BaseExceptionGroup) else error
+
+
+async def _run(first: Message, task_status: trio.TaskStatus[AgentProcess]) -> None:
     ours, theirs = socket.socketpair()
     stream = trio.SocketStream(trio.socket.from_stdlib_socket(ours))
     ending = partial(_end, killed := trio.Event())
@@ -154,6 +185,8 @@ async def run_agent_process(first: Message, *, task_status: trio.TaskStatus[Agen
                 nursery.cancel_scope.cancel()
     finally:
         if agent is not None:
+            with suppress(ProcessLookupError, PermissionError):
+                os.killpg(agent.pid, signal.SIGKILL)  # what it launched, and left behind
             agent.was_killed |= killed.is_set()
             agent.closed.set()
             agent.gone.set()
@@ -172,6 +205,7 @@ async def _launch(
         stderr=subprocess.STDOUT,
         pass_fds=(control,),
         start_new_session=True,
+        env={name: value for name, value in environment().items() if name not in _OURS},
         check=False,
         deliver_cancel=ending,
         task_status=task_status,

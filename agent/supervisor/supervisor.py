@@ -11,6 +11,7 @@ import trio
 from attrs import frozen
 
 from agent.config import EMBEDDED_MODEL, Settings
+from agent.nurseries import first_of
 from agent.options import AgentOptions, OptionsError, to_plain
 from agent.supervisor.capacity import default_limit
 from agent.supervisor.event_log import Event, EventLog
@@ -138,7 +139,7 @@ class Supervisor:
         while (former := self._agents.get(name)) is not None:
             if former.info.state != "stopping":
                 raise AlreadyRunning(f"Agent already running for channel: {name}")
-            await former.gone.wait()
+            await first_of(former.gone, former.changed)
             self._check_open()
         if len(self._agents) >= self.limit:
             raise TooManyAgents(self.limit, RETRY_AFTER_S)

@@ -39,6 +39,7 @@ async def watch(process: AgentProcess, memory_limit: int | None) -> Fault:
     :returns: what is wrong, when it has been told to end.
     """
     has_warned = False
+    await process.warm.wait()  # until then it imports, which may take its time
     process.heard_at = looked_at = trio.current_time()
     while True:
         await trio.sleep(LOOK_EVERY_S)

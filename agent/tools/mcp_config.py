@@ -270,10 +270,11 @@ def _entries(path: Path) -> dict[str, Any]:
         if len(data) > MAX_FILE:
             raise ConfigError(f"{path}: more than {MAX_FILE} bytes")
         found = orjson.loads(data)
-    except OSError as error:
-        raise ConfigError(f"{path}: cannot be read: {error.strerror}") from error
     except orjson.JSONDecodeError as error:
         raise ConfigError(f"{path}: is not JSON: {error}") from None
+    except (OSError, ValueError) as error:  # a name with a NUL character is a ValueError
+        why = error.strerror if isinstance(error, OSError) else error
+        raise ConfigError(f"{one_line(str(path))}: cannot be read: {why}") from error
     if not isinstance(found, dict) or not isinstance(found.get("mcpServers"), dict):
         raise ConfigError(f"{path}: mcpServers: must be there, and an object")
     return dict(found["mcpServers"])

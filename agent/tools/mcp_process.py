@@ -17,6 +17,7 @@ import trio
 from attrs import define, field
 
 from agent.errors import one_line
+from agent.signals import signal_name
 from agent.tools.mcp_config import McpServer
 from agent.tools.mcp_group import Group, open_group
 from agent.tools.run_context import Log
@@ -209,7 +210,7 @@ class _Child:
         if status is None:
             return f"closed its output{last}"
         if status < 0:
-            return f"was killed by {signal.Signals(-status).name}"
+            return f"was killed by {signal_name(-status)}"
         return f"exited with status {status}{last}"
 
 

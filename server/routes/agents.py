@@ -1,6 +1,6 @@
 """Starting and stopping agents, their events, and the server's health."""
 
-from typing import Any, TypedDict
+from typing import Any, Final, TypedDict
 
 from quart import Blueprint, Response, request
 
@@ -54,6 +54,10 @@ class Health(TypedDict):
     embedded: bool
     agents: int
     key_needed: bool
+
+
+_FOR_TICKETS: Final = frozenset({"state", "transcript", "events_missed"})
+"""What people with tickets get of the events. What tools did and found is the operator's."""
 
 
 def agent_routes(
@@ -113,7 +117,13 @@ def agent_routes(
             log = agents.events(channel_name)
         except NotRunning:
             return no_agent()
-        return server_sent(log, request.headers.get("Last-Event-ID"), head=request.method == "HEAD")
+        has_ticket = callers.identify(request, by_query=True).channel_name is not None
+        return server_sent(
+            log,
+            request.headers.get("Last-Event-ID"),
+            head=request.method == "HEAD",
+            types=_FOR_TICKETS if has_ticket else None,
+        )
 
     @routes.get("/healthz")
     @describes("Tells how the server is", {200: Says("it serves", Health)})

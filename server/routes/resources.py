@@ -104,9 +104,9 @@ def address(channel_name: str) -> str:
 
 
 def _shown(info: AgentInfo, callers: Callers) -> AgentInfo:
-    """The server's log is not for people with tickets."""
+    """What is the operator's is not for people with tickets."""
     has_ticket = callers.identify(request, by_query=False).channel_name is not None
-    return evolve(info, last_log=()) if has_ticket else info
+    return evolve(info, last_log=(), metadata={}, pid=None) if has_ticket else info
 
 
 def _named(body: dict[str, Any], channel_name: str) -> dict[str, Any]:

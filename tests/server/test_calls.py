@@ -203,6 +203,9 @@ async def test_when_the_server_stops_no_agent_is_started() -> None:
     stages.draining.set()
     status, answer, _ = await post(app, "/start_agent", {"channel_name": "room", "uid": 7})
     assert (status, answer["code"], agents.started) == (503, "shutting_down", [])
+    # Who runs may be stopped all the same, for however long the server waits.
+    status, answer, _ = await post(app, "/stop_agent", {"channel_name": "room"})
+    assert (status, answer["code"]) == (404, "agent_not_found")
     assert (await app.test_client().get("/healthz")).status_code == 200
 
 

@@ -31,8 +31,10 @@ async def test_a_listed_origin_is_told_what_it_may(keys: bool, origin: str) -> N
     assert told == {
         "Access-Control-Allow-Origin": origin,
         "Access-Control-Allow-Methods": "GET, POST, PUT, DELETE",
-        "Access-Control-Allow-Headers": "Authorization, Content-Type, Last-Event-ID",
-        "Access-Control-Expose-Headers": "Retry-After",
+        "Access-Control-Allow-Headers": (
+            "Authorization, Content-Type, Idempotency-Key, Last-Event-ID"
+        ),
+        "Access-Control-Expose-Headers": "Location, Retry-After",
         "Access-Control-Max-Age": "600",
     }
     assert response.headers["Vary"] == "Origin"

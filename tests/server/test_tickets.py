@@ -9,6 +9,7 @@ from quart.typing import TestClientProtocol as Client
 
 from agent.config import Settings
 from agent.options import AgentOptions
+from agent.supervisor.event_log import EventLog
 from server.auth import Keys
 from server.tickets import TicketInvalid, Tickets
 from tests.server.helpers import OWN_KEY, SECRET, FakeAgents, control, make_app, serving
@@ -136,6 +137,30 @@ async def test_the_servers_log_is_not_for_people_with_tickets() -> None:
         assert (await response.get_json())["last_log"] == told
     response = await client.delete("/agents/room", headers=bearer(ticket()))
     assert (await response.get_json())["last_log"] == []
+
+
+@pytest.mark.parametrize(
+    ("option", "status"), [("voice", 200), ("system_instruction", 403), ("tools", 403)]
+)
+async def test_a_ticket_does_not_say_what_an_agent_is(option: str, status: int) -> None:
+    client = make_app(WITH_KEY, clock=lambda: NOW).test_client()
+    body = {"channel_name": "room", "uid": 7, option: "x"}
+    response = await client.post("/start_agent", headers=bearer(ticket()), json=body)
+    assert response.status_code == status
+    if status == 403:
+        assert (await response.get_json())["code"] == "ticket_options"
+
+
+async def test_people_with_tickets_do_not_see_what_tools_do() -> None:
+    agents = FakeAgents()
+    log = agents.logs["room"] = EventLog("run", clock=lambda: 5.0)
+    for type_ in ("state", "tool_call", "transcript"):
+        log.add({"type": type_})
+    log.end()
+    client = make_app(WITH_KEY, agents, clock=lambda: NOW).test_client()
+    for sent, count in ((ticket(), 2), (KEY, 3)):
+        response = await client.get("/agents/room/events", headers=bearer(sent))
+        assert (await response.get_data(as_text=True)).count("event: ") == count
 
 
 # Not all of Unicode: its table takes seconds to make.

@@ -216,6 +216,8 @@ def test_tries_of_many_senders_are_spread() -> None:
     assert delay_s(300, 1.0, None) == 60.0
     assert retry_after_s(None, NOW) is None
     assert retry_after_s("9" * 5000, NOW) is None
+    assert retry_after_s("Mon, 01 Jan 99999999999999 00:00:00 GMT", NOW) is None
+    assert retry_after_s("Mon, 01 Jan 2024 00:00:00 +99999999999999999999", NOW) is None
 
 
 # -- many ------------------------------------------------------------------------------------------

@@ -1,6 +1,7 @@
 """Tools that do harm to the agent that has them."""
 
 import ctypes
+import subprocess
 import time
 
 from agent.tools import tool
@@ -26,3 +27,9 @@ async def hold_the_gil() -> str:
 
 def sleep_with_the_gil() -> None:
     ctypes.PyDLL(None).sleep(LONG_S)
+
+
+@tool(responds=False)
+def leave_behind() -> int:
+    """Launch a process that nobody ends."""
+    return subprocess.Popen(["sleep", str(LONG_S)]).pid

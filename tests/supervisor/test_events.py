@@ -59,12 +59,12 @@ async def test_what_tools_do_and_report_is_told_and_kept_beyond_the_end() -> Non
             {"type": "state", "state": "running", "uid": 99},
             {
                 "type": "tool_call",
-                "call_id": "call_1",
+                "tool_call_id": "call_1",
                 "name": "transfer_note",
                 "arguments": ARGUMENTS,
             },
             {"type": "transfer_note", "summary": "a refund", "to": "billing"},
-            {"type": "tool_result", "call_id": "call_1", "output": '"noted"'},
+            {"type": "tool_result", "tool_call_id": "call_1", "output": '"noted"'},
         ]
         await supervisor.stop("lobby")
         assert supervisor.events("lobby") is log

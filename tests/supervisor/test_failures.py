@@ -2,8 +2,10 @@
 
 import os
 import signal
+import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from pathlib import Path
 from typing import Any
 
 import orjson
@@ -34,10 +36,8 @@ from tests.supervisor.test_supervisor import (
     world,
 )
 
-HARMFUL = Tools(
-    modules=("tests.supervisor.harmful:spin", "tests.supervisor.harmful:hold_the_gil"),
-    names=("spin", "hold_the_gil"),
-)
+NAMES = ("spin", "hold_the_gil", "leave_behind")
+HARMFUL = Tools(tuple(f"tests.supervisor.harmful:{name}" for name in NAMES), NAMES)
 
 
 NONE = Tools()
@@ -90,6 +90,55 @@ async def test_an_agent_that_is_killed_is_back_in_its_channel() -> None:
         assert (info.restarts, info.reason) == (1, "")
         assert (await supervisor.stop("lobby")).state == "ended"
         assert is_gone(first)
+
+
+async def test_a_signal_without_a_name_ends_one_agent_and_no_other() -> None:
+    async with world() as w, an_agent(w, agent_restart="never") as (supervisor, _):
+        await supervisor.start(options("other"))
+        os.kill(pid_of(supervisor), signal.SIGRTMIN + 1)
+        await until(lambda: len(supervisor.agents()) == 1)
+        info = supervisor.get("lobby")
+        assert info.reason == f"it was killed by signal {signal.SIGRTMIN + 1}"
+        assert supervisor.get("other").state == "running"
+
+
+async def test_a_machine_that_can_launch_nothing_ends_no_agent(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    async with world() as w, an_agent(w) as (supervisor, _):
+        monkeypatch.setattr(sys, "executable", "/nowhere/python")
+        with pytest.raises(StartFailed, match=r"could not be launched: .*No such file"):
+            await supervisor.start(options("other"))
+        assert supervisor.get("lobby").state == "running"
+
+
+async def test_whoever_listens_to_events_may_fail(caplog: pytest.LogCaptureFixture) -> None:
+    def fail(_: AgentInfo, __: dict[str, Any]) -> None:
+        raise LookupError("a bug")
+
+    async with world() as w, open_supervisor(w.settings, on_event=fail) as supervisor:
+        assert (await supervisor.start(options())).state == "running"
+        assert (await supervisor.stop("lobby")).state == "ended"
+    assert "an event of the type state was not taken" in caplog.text
+
+
+async def test_what_a_tool_leaves_behind_goes_with_the_agent() -> None:
+    async with world(HarmfulModel("leave_behind")) as w, an_agent(w, HARMFUL) as (supervisor, _):
+        reader = supervisor.events("lobby").reader()
+        result: dict[str, Any] = {}
+        while result.get("type") != "tool_result":
+            found = await reader.next()
+            assert found is not None
+            result = found[1]
+        left = int(result["output"])
+        assert not is_gone(left)
+        await supervisor.stop("lobby")
+        await until(lambda: is_gone(left) or is_zombie(left))
+
+
+def is_zombie(pid: int) -> bool:
+    """Ended, and not yet taken note of by whoever is its parent now."""
+    return "\nState:\tZ" in Path(f"/proc/{pid}/status").read_text(encoding="ascii")
 
 
 async def test_an_agent_that_waits_to_be_started_again_can_be_stopped(

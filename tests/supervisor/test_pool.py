@@ -18,7 +18,8 @@ class FakeProcess:
 
     def __init__(self, pid: int, nursery: trio.Nursery, *, works: bool = True) -> None:
         self.pid = pid
-        self.warm, self.closed = trio.Event(), trio.Event()
+        self.warm, self.closed, self.taken = trio.Event(), trio.Event(), trio.Event()
+        self.memory_bytes, self.deaf = 0, False
         self.last_lines = deque([f"line of {pid}"])
         self.began_at = trio.current_time()
         if works:
@@ -27,6 +28,18 @@ class FakeProcess:
     async def _get_warm(self) -> None:
         await trio.sleep(WARMING_S)
         self.warm.set()
+
+    @property
+    def heard_at(self) -> float:
+        return float("-inf") if self.deaf else trio.current_time()
+
+    @heard_at.setter
+    def heard_at(self, _: float) -> None:
+        pass
+
+    async def dump_and_kill(self) -> None:
+        self.closed.set()
+        await trio.lowlevel.checkpoint()
 
     def end(self) -> None:
         self.closed.set()
@@ -135,3 +148,26 @@ async def test_without_a_size_nothing_is_kept(
     process: Any = await it.pool.take()
     await trio.sleep(10)
     assert it.launched == [process]
+
+
+async def test_one_that_is_stuck_while_it_waits_is_replaced(
+    nursery: trio.Nursery, autojump_clock: MockClock
+) -> None:
+    it = Launcher(nursery, size=1)
+    await trio.sleep(10)
+    it.launched[0].deaf = True
+    await trio.sleep(30)
+    assert it.launched[0].closed.is_set()
+    assert it.pool.pids() == [1]
+
+
+async def test_where_agents_start_all_the_time_some_are_warm(
+    nursery: trio.Nursery, autojump_clock: MockClock
+) -> None:
+    it = Launcher(nursery)
+    warm = 0
+    for _ in range(40):
+        process: Any = await it.pool.take()
+        warm += process.warm.is_set()
+        await trio.sleep(CALM_S * 0.9)
+    assert warm > 5

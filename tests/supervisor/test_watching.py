@@ -21,6 +21,8 @@ class FakeProcess:
 
     def __init__(self) -> None:
         self.pid = 1
+        self.warm = trio.Event()
+        self.warm.set()
         self.heard_at = float("-inf")
         self.memory_bytes = 0
         self.ended: list[tuple[str, float]] = []
