@@ -48,7 +48,7 @@ from agent.protocol.session import TurnDetection
 from agent.streams.downlink import Downlink
 from tests.fakes.far_end import PARTS, Counts, FarEnd, numbered
 
-MANY: Final = 80 if settings().max_examples < 1000 else 20_000
+MANY: Final = 60 if settings().max_examples < 1000 else 20_000
 STEPS: Final = 60
 LEAD_MS, STEP_MS = 60, 40
 

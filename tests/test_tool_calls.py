@@ -32,7 +32,7 @@ from agent.tools.declaring import OnInterruption
 from tests.fakes.call import OPTIONS
 from tests.fakes.channel import PERSON, MemoryChannel
 
-MANY: Final = 100 if settings().max_examples < 1000 else 10_000
+MANY: Final = 80 if settings().max_examples < 1000 else 10_000
 TIMEOUT_S: Final = 2.0
 SETTLED_S: Final = 60
 """After which everything has come to its end."""
