@@ -71,16 +71,20 @@ async def test_terminated_again_and_again(
     nursery.cancel_scope.cancel()
 
 
-async def test_the_second_interrupt_exits(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("exit_at", [2, 3])
+async def test_the_second_interrupt_exits_or_a_later_one(
+    exit_at: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(os, "_exit", _exit)
     reasons = Reasons()
     with pytest.RaisesGroup(pytest.RaisesExc(Exited, match="130")):
         async with trio.open_nursery() as nursery:
-            await nursery.start(stop_on_signals, reasons.note)
+            await nursery.start(stop_on_signals, reasons.note, exit_at)
+            for count in range(1, exit_at):
+                signal.raise_signal(signal.SIGINT)
+                await reasons.until(count)
             signal.raise_signal(signal.SIGINT)
-            await reasons.until(1)
-            signal.raise_signal(signal.SIGINT)
-    assert reasons == ["stopped by SIGINT"]
+    assert reasons == ["stopped by SIGINT"] * (exit_at - 1)
 
 
 def _exit(status: int) -> None:

@@ -136,6 +136,22 @@ async def test_what_a_tool_leaves_behind_goes_with_the_agent() -> None:
         await until(lambda: is_gone(left) or is_zombie(left))
 
 
+async def test_the_servers_own_secrets_are_in_no_agents_environment(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("WEBHOOK_SECRET", "hunter2-webhook")
+    monkeypatch.setenv("SERVER_API_KEY", "hunter2-key")
+    monkeypatch.setenv("HARMLESS", "for a tool")
+    async with world() as w, an_agent(w) as (supervisor, _):
+        environ = environ_of(pid_of(supervisor))
+    assert b"HARMLESS=for a tool" in environ
+    assert b"hunter2" not in environ
+
+
+def environ_of(pid: int) -> bytes:
+    return Path(f"/proc/{pid}/environ").read_bytes()
+
+
 def is_zombie(pid: int) -> bool:
     """Ended, and not yet taken note of by whoever is its parent now; or just now it was."""
     try:

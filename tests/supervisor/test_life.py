@@ -1,0 +1,98 @@
+"""What becomes of an agent by what its process tells and how it exits; on the mock clock."""
+
+from collections import deque
+from typing import Any
+
+import pytest
+import trio
+from attrs import define, field
+from trio.testing import MockClock
+
+from agent.options import AgentOptions
+from agent.supervisor.life import Life, new_info
+from agent.supervisor.restarts import Restarts
+
+RUNNING = {"state": "running", "uid": 9, "model": "m"}
+OPTIONS = AgentOptions(channel_name="lobby")
+
+
+def event() -> trio.Event:
+    return trio.Event()
+
+
+@define(eq=False)
+class FakeProcess:
+    """A process that is in its channel at once, tells its end, and exits."""
+
+    end_told: dict[str, Any]
+    exit_status: int
+    warm: trio.Event = field(factory=event)
+    closed: trio.Event = field(factory=event)
+    gone: trio.Event = field(factory=event)
+    last_lines: deque[str] = field(factory=lambda: deque([""]))
+    pid: int = 4711
+    memory_bytes: int = 0
+    was_killed: bool = False
+    on_message: Any = None
+    channel_name: str = ""
+    call_id: str = ""
+
+    async def tell(self, _: dict[str, Any]) -> None:
+        self.on_message(RUNNING)
+        await trio.sleep(1)
+        if self.end_told:
+            self.on_message({"state": "ended", **self.end_told})
+        self.closed.set()
+        self.gone.set()
+
+    def end(self) -> None:
+        self.gone.set()
+
+
+@define
+class FakePool:
+    processes: list[FakeProcess]
+
+    async def take(self) -> Any:
+        await trio.lowlevel.checkpoint()
+        return self.processes.pop(0)
+
+
+@pytest.mark.parametrize(
+    ("told", "status", "wanted"),
+    [
+        ({"reason": "the person left"}, 0, (["running", "stopping", "ended"], "")),
+        ({"reason": "nobody came"}, 3, (["running", "stopping", "ended"], "")),
+        # What it said counts, though its process could not exit as it should.
+        ({"reason": "the limit was reached"}, 1, (["running", "stopping", "ended"], "")),
+        (
+            {"reason": "refused", "kind": "model", "is_final": True},
+            1,
+            (["running", "failed"], "model"),
+        ),
+        # It is started again, and that one ends as was meant.
+        ({"reason": "lost", "kind": "model"}, 1, (["running", "restarting", "running"], "")),
+        ({}, 1, (["running", "restarting", "running"], "")),
+        ({}, -35, (["running", "restarting", "running"], "")),
+    ],
+)
+async def test_how_a_process_ends_says_what_becomes_of_its_agent(
+    told: dict[str, Any],
+    status: int,
+    wanted: tuple[list[str], str],
+    nursery: trio.Nursery,
+    autojump_clock: MockClock,
+) -> None:
+    states, kind = wanted
+    seen: list[str] = []
+
+    def note(_: object, event: dict[str, Any]) -> None:
+        seen.append(event["state"])
+
+    info = new_info(OPTIONS, model="m", embedded=False)
+    life = Life(OPTIONS, info, {}, Restarts(allowed=True), note)
+    pool: Any = FakePool([FakeProcess(told, status), FakeProcess({"reason": "over"}, 0)])
+    await nursery.start(life.run, pool, None)
+    await life.gone.wait()
+    assert seen[: len(states)] == states
+    assert life.info.kind == kind
