@@ -22,13 +22,13 @@ from agent.profiles import PROFILES_HELP
 from agent.supervisor.supervisor import Tools
 from agent.tools.loading import TOOLS_HELP, load_tools, names_in
 from agent.tools.mcp_config import MCP_HELP, load_mcp
-from server.auth import Keys
-from server.listening import open_listener
+from server.connections.listening import open_listener
+from server.connections.tls import load_tls
+from server.doors.auth import Keys
+from server.operating.webhook import check_webhook
 from server.profiles import ProfilesFile
 from server.routes.realtime import check_installed
 from server.run import Start, run
-from server.tls import load_tls
-from server.webhook import check_webhook
 
 
 def main(arguments: Sequence[str] | None = None) -> NoReturn:

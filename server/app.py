@@ -12,14 +12,16 @@ from quart_trio import QuartTrio
 from agent.config import Settings
 from agent.options import MAX_UID
 from server.answers import bad_request, dress
-from server.auth import Keys
 from server.bodies import BODY_BYTES, BadBody
-from server.callers import Callers
-from server.channels import Relay
-from server.cors import Origins, cors
-from server.guard import Doors, guard, make_doors
-from server.metrics import Metrics
+from server.connections.websockets import Websocket, WebsocketConnection
+from server.doors.auth import Keys
+from server.doors.callers import Callers
+from server.doors.cors import Origins, cors
+from server.doors.guard import Doors, guard, make_doors
+from server.doors.tickets import Tickets
+from server.operating.metrics import Metrics
 from server.profiles import ProfilesFile
+from server.relay.channels import Relay
 from server.repeating import Repeating
 from server.routes.agents import agent_routes
 from server.routes.agora import agora_routes
@@ -32,8 +34,6 @@ from server.routes.resources import resource_routes
 from server.routes.tickets import ticket_routes
 from server.stages import Stages
 from server.starting import Agents, Starter
-from server.tickets import Tickets
-from server.websockets import Websocket, WebsocketConnection
 
 # A body of 64 KiB that takes longer than this comes from nobody who means well.
 _BODY_S: Final = 20

@@ -10,7 +10,7 @@ import trio
 from quart import Request, Response
 
 from server.answers import bad_request, failure
-from server.callers import Caller, Callers
+from server.doors.callers import Caller, Callers
 from server.idempotency import Key, KeyReused, Repeats
 
 HEADER: Final = "Idempotency-Key"

@@ -13,14 +13,14 @@ from agent.listening import authority
 from agent.signals import stop_on_signals
 from agent.supervisor.supervisor import AgentInfo, Supervisor, Tools, open_supervisor
 from server.app import create_app, make_relay
-from server.auth import Keys
-from server.failures import kind_of
-from server.metrics import Metrics
+from server.connections.serving import Door, open_server
+from server.doors.auth import Keys
+from server.operating.failures import kind_of
+from server.operating.metrics import Metrics
+from server.operating.records import Records
+from server.operating.webhook import open_webhook
 from server.profiles import ProfilesFile
-from server.records import Records
-from server.serving import Door, open_server
 from server.stages import Stages
-from server.webhook import open_webhook
 
 _log = logging.getLogger("server")
 

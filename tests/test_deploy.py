@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from server.serving import GRACE_S
-from server.webhook import DRAIN_S
+from server.connections.serving import GRACE_S
+from server.operating.webhook import DRAIN_S
 
 ROOT = Path(__file__).parents[1]
 UNIT = ROOT / "deploy" / "trio-voice-agent.service"

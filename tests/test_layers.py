@@ -144,7 +144,7 @@ def test_nothing_imports_asyncio() -> None:
 
 
 def test_only_mcp_servers_and_the_webhook_need_anyio() -> None:
-    users = importers("anyio", "mcp", "mcp_types", "httpx2") - {"server.webhook"}
+    users = importers("anyio", "mcp", "mcp_types", "httpx2") - {"server.operating.webhook"}
     assert users
     assert {user for user in users if not is_in(user, MCP)} == set()
 

@@ -10,9 +10,9 @@ from agent.options import AgentOptions
 from agent.supervisor.supervisor import AlreadyRunning, NotRunning
 from server.answers import answer, failure
 from server.bodies import StopRequest, read_object, read_stop
-from server.callers import Callers
+from server.doors.callers import Callers
 from server.event_stream import STREAM, Sent, server_sent
-from server.operations import Says, Takes, describes
+from server.openapi.operations import Says, Takes, describes
 from server.repeating import HEADER, SCHEMA, Repeating
 from server.routes.resources import no_agent
 from server.starting import START_FAULTS, Agents, Starter, refusal

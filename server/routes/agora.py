@@ -8,7 +8,7 @@ from agent.config import Settings, check_project
 from agent.rtc.agora_token import build_token
 from server.answers import answer, failure
 from server.bodies import TokenRequest, read_token_request
-from server.operations import Says, Takes, describes
+from server.openapi.operations import Says, Takes, describes
 from server.starting import Agents
 
 

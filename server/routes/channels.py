@@ -3,9 +3,9 @@
 import trio
 from quart import Blueprint
 
-from server.channels import MESSAGE_BYTES, Relay
-from server.member import Goodbye, Member
-from server.websockets import SocketClosed, Websocket, current_websocket
+from server.connections.websockets import SocketClosed, Websocket, current_websocket
+from server.relay.channels import MESSAGE_BYTES, Relay
+from server.relay.member import Goodbye, Member
 
 
 def channel_routes(relay: Relay) -> Blueprint:

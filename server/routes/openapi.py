@@ -5,8 +5,8 @@ from typing import Any
 from quart import Blueprint, Response, current_app
 
 from server.answers import answer
-from server.openapi import document
-from server.operations import Says, describes
+from server.openapi.document import document
+from server.openapi.operations import Says, describes
 
 
 def openapi_routes() -> Blueprint:

@@ -7,8 +7,8 @@ from quart import Blueprint, Response, request
 from agent.config import Settings
 from agent.errors import ConfigError
 from server.answers import answer
-from server.metrics import Metrics
-from server.operations import Says, describes
+from server.openapi.operations import Says, describes
+from server.operating.metrics import Metrics
 from server.stages import Stages
 from server.starting import Agents
 

@@ -7,7 +7,7 @@ import trio
 from quart import Blueprint, Response, abort, request
 from werkzeug.security import safe_join
 
-from server.operations import Says, describes
+from server.openapi.operations import Says, describes
 
 _WEB: Final = Path(__file__).parent.parent / "web"
 # Of our own, since the system's table can be wrong and browsers run no script of another type.

@@ -11,8 +11,8 @@ from quart import Blueprint, Response
 from agent.config import Settings
 from agent.errors import ConfigError
 from server.answers import failure
+from server.connections.websockets import SocketClosed, Websocket, current_websocket
 from server.stages import Stages
-from server.websockets import SocketClosed, Websocket, current_websocket
 
 if TYPE_CHECKING:
     from agent.embedded import Applicant, ModelOptions

@@ -11,8 +11,8 @@ from agent.options import AgentOptions
 from agent.supervisor.supervisor import AgentInfo, AlreadyRunning, NotRunning
 from server.answers import answer, failure
 from server.bodies import BadBody, read_object
-from server.callers import Callers
-from server.operations import Says, Takes, describes
+from server.doors.callers import Callers
+from server.openapi.operations import Says, Takes, describes
 from server.repeating import HEADER, SCHEMA, Repeating
 from server.starting import START_FAULTS, Agents, Starter, Wanted, refusal
 

@@ -6,8 +6,8 @@ from quart import Blueprint, Response, request
 
 from server.answers import answer
 from server.bodies import TicketRequest, read_ticket_request
-from server.callers import Callers
-from server.operations import Says, Takes, describes
+from server.doors.callers import Callers
+from server.openapi.operations import Says, Takes, describes
 
 
 class Ticket(TypedDict):

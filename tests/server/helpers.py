@@ -20,13 +20,13 @@ from agent.options import AgentOptions
 from agent.supervisor.event_log import EventLog
 from agent.supervisor.supervisor import AgentInfo, AlreadyRunning, NotRunning, Tools
 from server.app import create_app, make_relay
-from server.auth import Keys
-from server.channels import Relay
-from server.listening import open_listener
+from server.connections.listening import open_listener
+from server.connections.serving import Door, open_server
+from server.doors.auth import Keys
+from server.doors.tickets import Tickets
 from server.profiles import ProfilesFile
-from server.serving import Door, open_server
+from server.relay.channels import Relay
 from server.stages import Stages
-from server.tickets import Tickets
 
 OWN_KEY = "the-server's-own"
 SECRET = b"of the tickets"

@@ -14,8 +14,8 @@ from agent.errors import ConfigError
 from agent.options import MAX_UID, AgentOptions
 from server.bodies import BODY_BYTES
 from tests.rtc.test_agora_token import APP_ID, CERTIFICATE, parse
+from tests.server.doors.test_guard import OTHER, SAME, bearer
 from tests.server.helpers import FakeAgents, make_app
-from tests.server.test_guard import OTHER, SAME, bearer
 
 AGORA = Settings(openai_api_key="k", agora_app_id=APP_ID, agora_app_cert=CERTIFICATE)
 WITH_KEY = evolve(AGORA, server_api_key="right")

@@ -10,9 +10,9 @@ from playwright.sync_api import Page, expect
 
 from agent.config import Settings
 from tests.e2e.test_page import a_page
+from tests.server.doors.test_doors import KEY, NOW, ticket
+from tests.server.doors.test_guard import WITH_KEY
 from tests.server.helpers import FakeAgents, Served, control, serving
-from tests.server.test_doors import KEY, NOW, ticket
-from tests.server.test_guard import WITH_KEY
 
 # A call that is told these by its channel, before it has asked for an agent.
 ADOPTED = """async (messages) => {

@@ -1,0 +1,1 @@
+"""Connections: how they are accepted, encrypted, bounded and spoken to."""

@@ -1,0 +1,1 @@
+"""The local channels: members, and what goes between them."""

@@ -1,0 +1,180 @@
+"""Tickets: how they are got, what they open, how long."""
+
+from collections.abc import Iterator
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from quart.typing import TestClientProtocol as Client
+
+from agent.config import Settings
+from agent.options import AgentOptions
+from agent.supervisor.event_log import EventLog
+from server.doors.auth import Keys
+from server.doors.tickets import TicketInvalid, Tickets
+from tests.server.doors.test_doors import KEY, NOW, bearer, ticket
+from tests.server.helpers import OWN_KEY, SECRET, FakeAgents, control, make_app, serving
+
+WITH_KEY = Settings(openai_api_key="k", server_api_key=KEY)
+
+
+def a_client(settings: Settings = WITH_KEY) -> Client:
+    return make_app(settings, clock=lambda: NOW + 0.75).test_client()
+
+
+async def test_a_backend_gets_a_ticket_and_its_page_uses_it() -> None:
+    client = a_client()
+    body = {"channel_name": "a room", "ttl_s": 10}
+    response = await client.post("/tickets", headers=bearer(KEY), json=body)
+    got = await response.get_json()
+    assert response.status_code == 200
+    assert response.headers["Cache-Control"] == "no-store"
+    text = got.pop("ticket")
+    assert got == {"channel_name": "a room", "expires_at": NOW + 10}
+    response = await client.post(
+        "/stop_agent", headers=bearer(text), json={"channel_name": "a room"}
+    )
+    assert (await response.get_json())["code"] == "agent_not_found"
+
+
+async def test_it_is_good_for_five_minutes_where_nothing_is_said() -> None:
+    response = await a_client().post("/tickets", headers=bearer(KEY), json={"channel_name": "room"})
+    assert (await response.get_json())["expires_at"] == NOW + 300
+
+
+@pytest.mark.parametrize(
+    ("body", "path"),
+    [
+        ({}, "channel_name"),
+        ({"channel_name": ""}, "channel_name"),
+        ({"channel_name": "a/b"}, "channel_name"),
+        ({"channel_name": 5}, "channel_name"),
+        ({"channel_name": "room", "ttl_s": 9}, "ttl_s"),
+        ({"channel_name": "room", "ttl_s": 3601}, "ttl_s"),
+        ({"channel_name": "room", "ttl_s": "60"}, "ttl_s"),
+        ({"channel_name": "room", "ttl": 60}, "ttl"),
+    ],
+)
+async def test_a_bad_body_is_named(body: object, path: str) -> None:
+    response = await a_client().post("/tickets", headers=bearer(KEY), json=body)
+    assert response.status_code == 400
+    assert [fault["path"] for fault in (await response.get_json())["details"]] == [path]
+
+
+async def test_a_server_without_keys_mints_too() -> None:
+    # So that a backend is the same in development.
+    settings = Settings(openai_api_key="k")
+    response = await a_client(settings).post("/tickets", json={"channel_name": "room"})
+    assert response.status_code == 200
+    assert (await response.get_json())["ticket"].startswith("ticket.")
+
+
+@pytest.mark.parametrize(
+    ("text", "needed"),
+    [(ticket(), False), (ticket(age_s=60), True), ("ticket.a.b", True), ("wrong", True)],
+)
+async def test_health_tells_a_page_whether_its_ticket_is_good(text: str, needed: bool) -> None:
+    response = await a_client().get("/healthz", headers=bearer(text))
+    assert (await response.get_json())["key_needed"] is needed
+
+
+def times() -> Iterator[float]:
+    """In time for what is first asked, and never again."""
+    yield NOW
+    while True:
+        yield NOW + 3600
+
+
+async def test_what_was_begun_goes_on_when_the_ticket_expires() -> None:
+    clock = times()
+    header = [(b"Authorization", f"Bearer {KEY}".encode())]
+    async with (
+        serving(WITH_KEY, clock=lambda: next(clock)) as served,
+        served.join("room", f"5&ticket={ticket()}") as ann,
+    ):
+        await control(ann)
+        async with served.join("room", 6, extra_headers=header):
+            assert await control(ann) == {"control": "joined", "uid": 6}
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "body", "status"),
+    [
+        ("GET", "/agents/room", b"", 200),
+        ("GET", "/agents/%72oom", b"", 200),
+        ("GET", "/agents/other", b"", 403),
+        ("GET", "/agents/%2572oom", b"", 403),
+        ("PUT", "/agents/room", b"", 400),
+        ("PUT", "/agents/room", b'{"uid": 7}', 409),
+        ("PUT", "/agents/room", b'{"uid": 7, "channel_name": "room"}', 409),
+        ("PUT", "/agents/room", b'{"channel_name": "other"}', 403),
+        ("PUT", "/agents/room", b'{"channel_name": null}', 403),
+        ("PUT", "/agents/room", b"[]", 403),
+        ("PUT", "/agents/other", b'{"channel_name": "room"}', 403),
+        ("DELETE", "/agents/room", b"", 200),
+        ("DELETE", "/agents/other", b"", 403),
+        ("PATCH", "/agents/room", b"", 403),
+    ],
+)
+async def test_a_ticket_is_for_the_agent_of_its_channel(
+    method: str, path: str, body: bytes, status: int
+) -> None:
+    agents = FakeAgents()
+    await agents.start(AgentOptions(channel_name="room", uid=5))
+    client = make_app(WITH_KEY, agents, clock=lambda: NOW).test_client()
+    send = {"GET": client.get, "PUT": client.put, "DELETE": client.delete, "PATCH": client.patch}
+    response = await send[method](path, headers=bearer(ticket()), data=body)
+    assert response.status_code == status
+
+
+async def test_the_servers_log_is_not_for_people_with_tickets() -> None:
+    agents = FakeAgents()
+    await agents.start(AgentOptions(channel_name="room", uid=5))
+    agents.change("room", last_log=("a line of the log",))
+    client = make_app(WITH_KEY, agents, clock=lambda: NOW).test_client()
+    for sent, told in ((ticket(), []), (KEY, ["a line of the log"])):
+        response = await client.get("/agents/room", headers=bearer(sent))
+        assert (await response.get_json())["last_log"] == told
+    response = await client.delete("/agents/room", headers=bearer(ticket()))
+    assert (await response.get_json())["last_log"] == []
+
+
+@pytest.mark.parametrize(
+    ("option", "status"), [("voice", 200), ("system_instruction", 403), ("tools", 403)]
+)
+async def test_a_ticket_does_not_say_what_an_agent_is(option: str, status: int) -> None:
+    client = make_app(WITH_KEY, clock=lambda: NOW).test_client()
+    body = {"channel_name": "room", "uid": 7, option: "x"}
+    response = await client.post("/start_agent", headers=bearer(ticket()), json=body)
+    assert response.status_code == status
+    if status == 403:
+        assert (await response.get_json())["code"] == "ticket_options"
+
+
+async def test_people_with_tickets_do_not_see_what_tools_do() -> None:
+    agents = FakeAgents()
+    log = agents.logs["room"] = EventLog("run", clock=lambda: 5.0)
+    for type_ in ("state", "tool_call", "transcript"):
+        log.add({"type": type_})
+    log.end()
+    client = make_app(WITH_KEY, agents, clock=lambda: NOW).test_client()
+    for sent, count in ((ticket(), 2), (KEY, 3)):
+        response = await client.get("/agents/room/events", headers=bearer(sent))
+        assert (await response.get_data(as_text=True)).count("event: ") == count
+
+
+# Not all of Unicode: its table takes seconds to make.
+SOME = "a.:-é\u0141"
+
+
+@given(st.text(SOME), st.text(SOME), st.integers(0, 200), st.integers(1, 255))
+def test_no_other_text_is_a_ticket(channel: str, text: str, at: int, by: int) -> None:
+    keys = Keys(WITH_KEY, OWN_KEY)
+    tickets = Tickets(keys, SECRET, lambda: NOW)
+    good, _ = tickets.mint(KEY, channel, 60)
+    assert tickets.read(good).channel_name == channel
+    at %= len(good)
+    changed = good[:at] + chr(ord(good[at]) ^ by) + good[at + 1 :]
+    for other in (text, changed, good[:at], good + good[at]):
+        with pytest.raises(TicketInvalid):
+            tickets.read(other)
