@@ -2,6 +2,7 @@
 
 import sys
 from importlib.util import find_spec
+from pathlib import Path
 from typing import Final
 
 from agent.errors import ConfigError
@@ -37,7 +38,10 @@ def require(extra: str, otherwise: str) -> None:
 
 
 def how_to_install(extra: str) -> str:
-    """The command that installs an extra into just this environment."""
+    """The command that installs an extra into just this environment, from where we came from."""
+    source = Path(__file__).parents[1]
+    if (source / "pyproject.toml").is_file():  # an editable installation stays one
+        return f"{sys.executable} -m pip install --editable '{source}[{extra}]'"
     return f"{sys.executable} -m pip install 'trio-voice-agent[{extra}]'"
 
 

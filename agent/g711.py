@@ -56,8 +56,7 @@ def import_libraries() -> ModuleType:
             import audioop
     except ImportError as error:
         raise ConfigError(
-            f"G.711 audio needs {error.name}, which is not installed: "
-            "pip install 'trio-voice-agent[g711]'"
+            f"G.711 audio needs {error.name}, which is not installed: the extra g711 brings it"
         ) from None
     return audioop
 

@@ -24,7 +24,7 @@ from agent.config import (
     Settings,
 )
 from agent.errors import ConfigError, one_line, sole_error, ungrouped
-from agent.extras import require
+from agent.extras import how_to_install, require
 from agent.handle import Agent
 from agent.nurseries import outliving
 from agent.options import AgentOptions, OptionsError
@@ -316,7 +316,7 @@ def _embedded(settings: Settings) -> "AbstractAsyncContextManager[WebSocketConne
     except ImportError as error:
         raise ConfigError(
             f"OPENAI_API_KEY is not set, and the embedded model is not installed ({error.name}): "
-            "pip install 'trio-voice-agent[embedded]'"
+            f"{how_to_install('embedded')}"
         ) from error
     return open_embedded(**options_of(settings))
 

@@ -15,6 +15,7 @@ import trio
 
 from agent.config import EMBEDDED_MODEL, Settings, load_settings
 from agent.errors import AgentError, ConfigError, sole_error
+from agent.extras import how_to_install
 from agent.listening import Names, authority, open_listener
 from agent.log import setup_logging
 from agent.signals import stop_on_signals
@@ -69,7 +70,7 @@ def _options(settings: Settings, given: argparse.Namespace) -> "ModelOptions":
     except ModuleNotFoundError as error:
         raise ConfigError(
             f"the embedded model is not installed ({error.name} is missing): "
-            "pip install 'trio-voice-agent[embedded]'"
+            f"{how_to_install('embedded')}"
         ) from error
     options = options_of(settings)
     options["api_key"] = settings.embedded_api_key

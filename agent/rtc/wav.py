@@ -21,6 +21,7 @@ from agent.audio import (
     ms_to_bytes,
 )
 from agent.errors import RecordingError
+from agent.extras import how_to_install
 from agent.rtc.channel import ChannelEvent, RecordingOver, UserJoined
 from agent.rtc.handover import APPEND_MS, AudioHandover
 
@@ -73,8 +74,7 @@ def _convert(path: Path, frames: bytes, width: int, channels: int, rate: int) ->
         import soxr
     except ImportError:
         raise RecordingError(
-            f"{path}: {rate} Hz with {channels} channels needs resampling: "
-            "pip install 'trio-voice-agent[wav]'"
+            f"{path}: {rate} Hz with {channels} channels needs resampling: {how_to_install('wav')}"
         ) from None
     if width == 1:
         samples = np.frombuffer(frames, np.uint8).astype(np.float32) / 128 - 1

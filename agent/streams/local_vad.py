@@ -21,6 +21,7 @@ from typing import Final
 
 from agent.audio import FRAME_BYTES, FRAME_MS
 from agent.errors import ConfigError
+from agent.extras import how_to_install
 
 _BLOCK_BYTES: Final = 2 * FRAME_BYTES
 """What the detector is asked about at once: two steps, which are an append event's worth."""
@@ -78,7 +79,7 @@ class LocalVad:
         except ImportError as error:
             raise ConfigError(
                 f"local voice activity detection needs {error.name}, which is not installed: "
-                "pip install 'trio-voice-agent[vad]'"
+                f"{how_to_install('vad')}"
             ) from None
         self._detector = webrtcvad.Vad(_AGGRESSIVENESS)
         self._rest = b""

@@ -196,9 +196,9 @@ class Life:
         joined = trio.Event()
         end: End | None = None
 
-        async def see() -> None:
+        def found(what: Fault) -> None:
             nonlocal fault
-            fault = await watch(process, memory_limit)
+            fault = fault or what
 
         def take(message: Message) -> None:
             self._take(message, process, joined, task_status)
@@ -207,7 +207,7 @@ class Life:
         self._last = {}
         async with trio.open_nursery() as nursery:
             await process.tell({"options": to_plain(self._options), **self._told})
-            nursery.start_soon(see)
+            nursery.start_soon(watch, process, memory_limit, found)
             with trio.move_on_after(JOIN_S):
                 await first_of(joined, process.closed)
             if joined.is_set() or process.closed.is_set():

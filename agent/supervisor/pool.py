@@ -97,7 +97,7 @@ class Pool:
     async def _watch(self, process: AgentProcess) -> None:
         """Replace one that dies, or is stuck, while it waits."""
         async with trio.open_nursery() as nursery:
-            nursery.start_soon(watch, process, None)
+            nursery.start_soon(watch, process, None, lambda _: None)
             await first_of(process.closed, process.taken)
             nursery.cancel_scope.cancel()
         if process in self._ready:

@@ -21,6 +21,7 @@ import trio
 
 from agent.config import environment
 from agent.log import relay_line
+from agent.memory import resident_bytes_of
 from agent.supervisor.lines import receive_lines, send_line, text_lines
 
 TERMINATE_S: Final = 8.0
@@ -58,7 +59,7 @@ class AgentProcess:
     :ivar on_message: is given what it tells; may be set anew at any time.
     :ivar last_lines: what it wrote last, for the reason of a crash.
     :ivar heard_at: when it last told something, by Trio's clock.
-    :ivar memory_bytes: resident, as it last told.
+    :ivar memory_bytes: resident, when it was last looked at, or as it told.
     :ivar was_killed: it was sent SIGKILL, because it did not end when it was asked to.
     """
 
@@ -88,6 +89,10 @@ class AgentProcess:
         """Tell it something. Whether it is still there to hear it, `closed` tells."""
         with suppress(trio.BrokenResourceError):
             await send_line(self._stream, message)
+
+    def look_at_memory(self) -> None:
+        """Take note of the memory that it takes, also of one that is stuck and tells nothing."""
+        self.memory_bytes = resident_bytes_of(self.pid) or self.memory_bytes
 
     def end(self) -> None:
         """Have it end: SIGTERM, and SIGKILL after a deadline; `gone` tells when it has."""

@@ -10,6 +10,7 @@ from quart import Blueprint, Response
 
 from agent.config import Settings
 from agent.errors import ConfigError
+from agent.extras import how_to_install
 from server.answers import failure
 from server.connections.websockets import SocketClosed, Websocket, current_websocket
 from server.stages import Stages
@@ -31,7 +32,7 @@ def check_installed() -> None:
     except ModuleNotFoundError as error:
         raise ConfigError(
             f"OPENAI_API_KEY is not set, and the embedded model is not installed ({error.name} is "
-            "missing): set the key, or pip install 'trio-voice-agent[embedded]'"
+            f"missing): set the key, or {how_to_install('embedded')}"
         ) from error
 
 

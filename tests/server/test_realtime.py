@@ -10,6 +10,7 @@ from trio_websocket import ConnectionClosed, WebSocketConnection
 
 from agent.config import Settings
 from agent.errors import ConfigError
+from agent.extras import how_to_install
 from server.routes.realtime import check_installed, realtime_routes
 from server.stages import Stages
 from tests.server.helpers import serving, shake_hands
@@ -96,7 +97,7 @@ def test_a_start_that_needs_the_extra_says_so_in_one_line() -> None:
     with pytest.raises(ConfigError) as refused:
         check_installed()
     assert "OPENAI_API_KEY" in str(refused.value)
-    assert "pip install 'trio-voice-agent[embedded]'" in str(refused.value)
+    assert str(refused.value).endswith(how_to_install("embedded"))
     assert "\n" not in str(refused.value)
 
 

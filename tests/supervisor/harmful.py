@@ -25,6 +25,21 @@ async def hold_the_gil() -> str:
     return "never"
 
 
+@tool
+async def take_memory() -> str:
+    """Take ever more memory without ever giving the event loop a turn; this much at most."""
+    take_memory_slowly()
+    return "never"
+
+
+def take_memory_slowly() -> None:
+    taken = []
+    for _ in range(100):
+        taken.append(bytearray(b"x") * (4 * 2**20))
+        time.sleep(0.04)
+    time.sleep(LONG_S)
+
+
 def sleep_with_the_gil() -> None:
     ctypes.PyDLL(None).sleep(LONG_S)
 

@@ -36,7 +36,7 @@ from tests.supervisor.test_supervisor import (
     world,
 )
 
-NAMES = ("spin", "hold_the_gil", "leave_behind")
+NAMES = ("spin", "hold_the_gil", "leave_behind", "take_memory")
 HARMFUL = Tools(tuple(f"tests.supervisor.harmful:{name}" for name in NAMES), NAMES)
 
 
@@ -208,7 +208,10 @@ async def test_an_agent_that_is_stopped_by_a_signal_is_stuck(
         assert supervisor.get("lobby").kind == "stuck"
 
 
-async def test_an_agent_that_takes_too_much_memory_ends_in_order() -> None:
+async def test_an_agent_that_takes_too_much_memory_ends_in_order(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("agent.supervisor.watching.KILL_AT", 1000)
     async with world() as w, an_agent(w, agent_restart="never", agent_memory_mb=1) as it:
         supervisor, _ = it
         await until(lambda: not supervisor.agents())
@@ -217,6 +220,16 @@ async def test_an_agent_that_takes_too_much_memory_ends_in_order() -> None:
         assert info.memory_bytes > 2**20
         await w.relay.until(lambda: w.relay.closed)
         assert w.relay.closed == [(1000, "left")]
+
+
+async def test_one_that_takes_memory_and_does_not_hear_that_it_should_end_is_killed() -> None:
+    model = HarmfulModel("take_memory")
+    settings = {"agent_restart": "never", "agent_memory_mb": 120}
+    async with world(model) as w, an_agent(w, HARMFUL, **settings) as (supervisor, _):
+        await until(lambda: not supervisor.agents())
+        info = supervisor.get("lobby")
+        assert (info.state, info.kind, info.killed) == ("failed", "memory", True)
+        assert 180 * 2**20 < info.memory_bytes < 400 * 2**20
 
 
 async def test_a_stuck_process_ends_though_nobody_is_left_to_kill_it() -> None:

@@ -24,8 +24,14 @@ class FakeProcess:
         self.warm = trio.Event()
         self.warm.set()
         self.heard_at = float("-inf")
-        self.memory_bytes = 0
+        self.memory_bytes = self.looks = 0
         self.ended: list[tuple[str, float]] = []
+
+    def look_at_memory(self) -> None:
+        self.looks += 1
+
+    def kill(self) -> None:
+        self.ended.append(("killed", trio.current_time()))
 
     async def dump_and_kill(self) -> None:
         await trio.lowlevel.checkpoint()
@@ -42,7 +48,17 @@ class FakeProcess:
 
 
 async def fault(process: Any, limit: int | None = None) -> Fault:
-    return await watch(process, limit)
+    """The first that is found."""
+    found: list[Fault] = []
+    with trio.CancelScope() as scope:
+
+        def take(fault: Fault) -> None:
+            found.append(fault)
+            if fault.kind == "memory":
+                scope.deadline = trio.current_time() + 5
+
+        await watch(process, limit, take)
+    return found[0]
 
 
 async def test_a_process_that_is_silent_is_stuck(autojump_clock: MockClock) -> None:
@@ -97,6 +113,25 @@ async def test_too_much_memory_ends_it_in_order_after_a_warning(
     assert 50 <= at <= 51
     warnings = [r.getMessage() for r in caplog.records if "much memory" in r.getMessage()]
     assert warnings == ["agent process 1: much memory: 85 MB of 100"]
+    assert process.looks >= 50
+    nursery.cancel_scope.cancel()
+
+
+async def test_one_that_takes_ever_more_memory_is_killed_though_it_says_nothing(
+    nursery: trio.Nursery, autojump_clock: MockClock
+) -> None:
+    """Its loop stands still in the midst of what takes the memory: SIGTERM does not reach it."""
+    process = FakeProcess()
+
+    async def grow() -> None:
+        while True:
+            await trio.sleep(1)
+            process.memory_bytes += 30 * MB
+
+    nursery.start_soon(grow)
+    assert (await fault(process, 100 * MB)).kind == "memory"
+    assert [how for how, _ in process.ended] == ["ended", "killed"]
+    assert process.ended[1][1] - process.ended[0][1] <= 3
     nursery.cancel_scope.cancel()
 
 

@@ -109,7 +109,7 @@ async def test_a_key_is_limited_and_the_servers_own_is_not(autojump_clock: MockC
 
 
 @pytest.mark.parametrize("path", ["/tickets", "/agora_token"])
-async def test_all_that_gives_the_means_is_limited(path: str) -> None:
+async def test_all_that_gives_the_means_is_limited(path: str, autojump_clock: MockClock) -> None:
     client = a_client(burst=1)
     codes = [
         (await client.post(path, headers=bearer(KEY), data=b"{}")).status_code for _ in range(2)
@@ -117,7 +117,7 @@ async def test_all_that_gives_the_means_is_limited(path: str) -> None:
     assert codes[1] == 429 != codes[0]
 
 
-async def test_one_users_tickets_do_not_use_up_their_key() -> None:
+async def test_one_users_tickets_do_not_use_up_their_key(autojump_clock: MockClock) -> None:
     client = a_client(per_minute=4)
     ann, bob = ticket("room"), ticket("other")
     assert [await start(client, ann) for _ in range(3)] == [(400, 0)] * 2 + [(429, 60)]
@@ -126,7 +126,9 @@ async def test_one_users_tickets_do_not_use_up_their_key() -> None:
     assert await start(client, bob, "other") == (429, 15)  # and they take of it
 
 
-async def test_who_has_no_key_is_told_to_wait_and_who_has_one_passes() -> None:
+async def test_who_has_no_key_is_told_to_wait_and_who_has_one_passes(
+    autojump_clock: MockClock,
+) -> None:
     client = a_client()
     statuses = [(await start(client, "wrong"))[0] for _ in range(61)]
     assert statuses == [401] * 60 + [429]
