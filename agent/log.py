@@ -4,6 +4,7 @@ import logging
 import sys
 import time
 from collections.abc import Callable
+from datetime import UTC, datetime
 from typing import Final
 
 import orjson
@@ -94,8 +95,7 @@ class _JsonFormatter(logging.Formatter):
 
     def format(self, record: logging.LogRecord) -> str:
         fields = {
-            "time": self.formatTime(record),
-            "created": record.created,
+            "time": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="microseconds"),
             "name": record.name,
             "level": record.levelname.lower(),
             "message": record.getMessage(),
@@ -115,7 +115,8 @@ def relay_line(line: str, channel_name: str, call_id: str = "") -> str:
     try:
         fields = orjson.loads(line)
         level = logging.getLevelNamesMapping()[fields["level"].upper()]
-        name, message, created = fields["name"], fields["message"], float(fields["created"])
+        name, message = fields["name"], fields["message"]
+        created = datetime.fromisoformat(fields["time"]).timestamp()
     except (orjson.JSONDecodeError, KeyError, TypeError, ValueError, AttributeError):
         name, level, message, created = "agent.output", logging.INFO, line, time.time()
         fields = {}

@@ -56,10 +56,14 @@ class TokenRequest:
 
 @frozen(kw_only=True)
 class TicketRequest:
-    """The body of `POST /tickets`."""
+    """The body of `POST /tickets`.
+
+    :ivar profile: of an agent that is started by the ticket, which cannot name one itself.
+    """
 
     channel_name: str = field(validator=fields(AgentOptions).channel_name.validator)
     ttl_s: int = field(default=TICKET_S, validator=in_range(*_TICKET_RANGE_S))
+    profile: str | None = None
 
 
 def check_options(body: dict[str, Any], given: dict[str, Any]) -> AgentOptions:

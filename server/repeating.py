@@ -17,8 +17,8 @@ HEADER: Final = "Idempotency-Key"
 _KEY: Final = re.compile(r"[!-~]([ -~]{0,253}[!-~])?")
 SCHEMA: Final = {"type": "string", "pattern": f"^{_KEY.pattern}$"}
 """What a key may be."""
-_TRY_AGAIN: Final = frozenset({429, 500, 503, 504})
-"""Statuses of answers that are not remembered: the next try may end otherwise."""
+_REFUSED: Final = 400
+"""Answers from here on are not remembered: they had no effect, and the next may be another."""
 
 
 class Repeating:
@@ -26,7 +26,7 @@ class Repeating:
 
     def __init__(self, callers: Callers, clock: Callable[[], float] = trio.current_time) -> None:
         self._callers = callers
-        self._repeats = Repeats[Response](lambda got: got.status_code not in _TRY_AGAIN, clock)
+        self._repeats = Repeats[Response](lambda got: got.status_code < _REFUSED, clock)
 
     async def answer(
         self, request: Request, body: dict[str, Any], act: Callable[[], Awaitable[Response]]

@@ -20,6 +20,7 @@ from agent.supervisor.supervisor import (
 )
 from server.answers import bad_request, failure
 from server.bodies import BadBody, check_options
+from server.doors.callers import Callers
 from server.profiles import ProfilesFile
 from server.repeating import HEADER
 
@@ -71,16 +72,21 @@ class Wanted:
 class Starter:
     """Starts agents, and remembers what was wanted of those that run."""
 
-    def __init__(self, agents: Agents, profiles: ProfilesFile) -> None:
-        self._agents, self._profiles = agents, profiles
+    def __init__(self, agents: Agents, profiles: ProfilesFile, callers: Callers) -> None:
+        self._agents, self._profiles, self._callers = agents, profiles, callers
         self._wanted: dict[str, tuple[str, Wanted]] = {}
 
     async def read(self, request: Request, body: dict[str, Any]) -> Wanted:
-        """What a request wants: its own fields over those of the profile that it names.
+        """What a request wants: its own fields over those of the profile.
+
+        That is the one that the request names, or its ticket.
 
         :raises BadBody: its fields are bad, or there is no such profile.
         """
-        profile = await self._profile(body.get("profile"))
+        caller = self._callers.identify(request, by_query=False)
+        if caller.profile is not None:
+            body = {**body, "profile": caller.profile}
+        profile = await self.profile(body.get("profile"))
         options = check_options(body, profile.under(body))
         mcp = None if profile.mcp is None else str(profile.mcp)
         tools = Tools(profile.modules, profile.tools, mcp) if profile.has_tools else None
@@ -104,7 +110,11 @@ class Starter:
         is_it = self._wanted.get(name) == (info.call_id, wanted)
         return info if is_it and info.state in ("running", "restarting") else None
 
-    async def _profile(self, name: object) -> Profile:
+    async def profile(self, name: object) -> Profile:
+        """The profile of this name, which may be none.
+
+        :raises BadBody: there is no such profile.
+        """
         if not isinstance(name, str) or not name:
             return Profile()  # it is no name: the options' class says so
         try:

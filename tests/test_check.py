@@ -135,7 +135,7 @@ def installed(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
 def test_what_an_extra_lacks_is_named(installed: Callable[..., None]) -> None:
     installed("trio", "no_such_module", "email.message", "email.no_such", "no_such.part")
     assert missing("vad") == ["no_such_module", "email.no_such", "no_such.part"]
-    with pytest.raises(ConfigError, match=r"pip install 'trio-voice-agent\[vad\]', or do without"):
+    with pytest.raises(ConfigError, match=r"pip install --editable '/.*\[vad\]', or do without"):
         require("vad", "or do without")
     installed("trio", "email.message")
     require("vad", "")

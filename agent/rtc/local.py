@@ -57,7 +57,7 @@ async def open_local_channel(
         queue=16,
         goodbye="left",
         unreachable=lambda why: ChannelError(
-            f"the local channel at {shown} can't be reached: {why}"
+            f"the local channel at {shown} (LOCAL_CHANNEL_URL) can't be reached: {why}"
         ),
         refused=lambda status, _: ChannelError(f"{shown} refused: HTTP {status}"),
     )

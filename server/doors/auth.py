@@ -16,6 +16,8 @@ from agent.errors import ConfigError
 from agent.listening import is_loopback
 from server.stamp import Stamp, stamp_of
 
+_SHORT: Final = 16
+"""Characters: of random hexadecimal digits these are 64 bits."""
 _DEFAULT_PORTS: Final = {"http": 80, "ws": 80, "https": 443, "wss": 443}
 
 _log = logging.getLogger(__name__)
@@ -47,6 +49,7 @@ class Keys:
             self._in_file = _read_first(self._file)
             if not self._in_file and settings.server_api_key is None:
                 raise ConfigError(f"SERVER_API_KEYS_FILE: there is no key in {self._file}")
+        self._warn_of_short_ones()
 
     def known(self) -> list[str]:
         """The keys that count now."""
@@ -73,7 +76,15 @@ class Keys:
             self._in_file = []
             _log.error("SERVER_API_KEYS_FILE: its keys do not count, it cannot be read: %s", error)
         else:
-            _log.info("SERVER_API_KEYS_FILE: read again, %d keys", len(self._in_file))
+            level = logging.INFO if self._in_file else logging.WARNING
+            _log.log(level, "SERVER_API_KEYS_FILE: read again, %d keys", len(self._in_file))
+            self._warn_of_short_ones()
+
+    def _warn_of_short_ones(self) -> None:
+        given = self._fixed[1:] + self._in_file
+        if short := sum(len(key) < _SHORT for key in given):
+            words = "%d of the keys: shorter than %d characters, which can be guessed"
+            _log.warning(words, short, _SHORT)
 
 
 def is_own_host(host: str | None) -> bool:

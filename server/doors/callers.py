@@ -34,11 +34,13 @@ class Caller:
 
     :ivar key: what was sent, or what the ticket was minted with; None where none is needed.
     :ivar channel_name: of the ticket; None if it is no ticket.
+    :ivar profile: of the agents that the ticket starts.
     :ivar is_own: an agent that this server has started.
     """
 
     key: str | None = field(default=None, repr=False)
     channel_name: str | None = None
+    profile: str | None = None
     is_own: bool = False
 
 
@@ -105,7 +107,7 @@ class Callers:
             raise Refused(401, "ticket_expired", "The ticket has expired: get another") from None
         except TicketInvalid:
             raise Refused(401, "ticket_invalid", "The ticket is not valid: get another") from None
-        return Caller(ticket.key, ticket.channel_name)
+        return Caller(ticket.key, ticket.channel_name, ticket.profile)
 
 
 def _bearer(authorization: str) -> str:

@@ -2,10 +2,10 @@
 
     ticket.PAYLOAD.SIGNATURE
 
-PAYLOAD is `expires_at:channel_name`, SIGNATURE its HMAC-SHA256, both in unpadded base64url. It is
-signed by a secret of this process together with the key that asked for it, so that a ticket ends
-with its key when that is taken out of the keys file. Not by the key alone: whoever holds a ticket
-could then try keys on it, out of anybody's sight.
+PAYLOAD is `[expires_at, channel_name, profile]` in JSON, SIGNATURE its HMAC-SHA256, both in
+unpadded base64url. It is signed by a secret of this process together with the key that asked for
+it, so that a ticket ends with its key when that is taken out of the keys file. Not by the key
+alone: whoever holds a ticket could then try keys on it, out of anybody's sight.
 """
 
 import hmac
@@ -13,6 +13,7 @@ from base64 import urlsafe_b64decode, urlsafe_b64encode
 from collections.abc import Callable
 from typing import Final
 
+import orjson
 from attrs import field, frozen
 
 from server.doors.auth import Keys
@@ -33,10 +34,12 @@ class TicketExpired(Exception):
 class Ticket:
     """A ticket that was read.
 
+    :ivar profile: of the agents that it starts; None: of no profile.
     :ivar key: the one that it was minted with.
     """
 
     channel_name: str
+    profile: str | None
     key: str = field(repr=False)
 
 
@@ -50,10 +53,12 @@ class Tickets:
     def __init__(self, keys: Keys, secret: bytes, clock: Callable[[], float]) -> None:
         self._keys, self._secret, self._clock = keys, secret, clock
 
-    def mint(self, key: str, channel_name: str, ttl_s: int) -> tuple[str, int]:
+    def mint(
+        self, key: str, channel_name: str, ttl_s: int, *, profile: str | None = None
+    ) -> tuple[str, int]:
         """A ticket, and the time when it expires in seconds since 1970."""
         expires_at = int(self._clock()) + ttl_s
-        payload = f"{expires_at}:{channel_name}".encode()
+        payload = orjson.dumps([expires_at, channel_name, profile])
         signed = PREFIX + urlsafe_b64encode(payload).decode().rstrip("=")
         return f"{signed}.{self._signature(key, signed)}", expires_at
 
@@ -75,10 +80,10 @@ class Tickets:
             raise TicketInvalid
         payload = signed.removeprefix(PREFIX)
         padded = payload + "=" * (-len(payload) % 4)
-        expires_at, _, channel_name = urlsafe_b64decode(padded).decode().partition(":")
-        if self._clock() >= int(expires_at):
+        expires_at, channel_name, profile = orjson.loads(urlsafe_b64decode(padded))
+        if self._clock() >= expires_at:
             raise TicketExpired
-        return Ticket(channel_name, signers[0])
+        return Ticket(channel_name, profile, signers[0])
 
     def _signature(self, key: str, signed: str) -> str:
         own = hmac.digest(self._secret, key.encode(), "sha256")

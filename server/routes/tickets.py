@@ -8,6 +8,7 @@ from server.answers import answer
 from server.bodies import TicketRequest, read_ticket_request
 from server.doors.callers import Callers
 from server.openapi.operations import Says, Takes, describes
+from server.starting import Starter
 
 
 class Ticket(TypedDict):
@@ -21,7 +22,7 @@ class Ticket(TypedDict):
     expires_at: int
 
 
-def ticket_routes(callers: Callers) -> Blueprint:
+def ticket_routes(callers: Callers, starter: Starter) -> Blueprint:
     """`/tickets`. The guard lets no ticket ask for another."""
     routes = Blueprint("tickets", __name__)
 
@@ -34,8 +35,12 @@ def ticket_routes(callers: Callers) -> Blueprint:
     )
     async def tickets() -> Response:
         wanted = await read_ticket_request(request)
+        profile = wanted.profile or None
+        await starter.profile(profile)
         key = callers.key_of(request.headers.get("Authorization"))
-        ticket, expires_at = callers.tickets.mint(key, wanted.channel_name, wanted.ttl_s)
+        ticket, expires_at = callers.tickets.mint(
+            key, wanted.channel_name, wanted.ttl_s, profile=profile
+        )
         told = Ticket(ticket=ticket, channel_name=wanted.channel_name, expires_at=expires_at)
         return answer(told)
 

@@ -138,7 +138,8 @@ async def test_where_nobody_listens() -> None:
         await placeholder.bind(("127.0.0.1", 0))  # bound, but it does not listen
         port = placeholder.getsockname()[1]
         words = await refused(f"ws://user:hunter2@127.0.0.1:{port}/channels")
-    assert words.startswith(f"the local channel at ws://127.0.0.1:{port}/channels can't be reached")
+    shown = f"the local channel at ws://127.0.0.1:{port}/channels"
+    assert words.startswith(f"{shown} (LOCAL_CHANNEL_URL) can't be reached")
     assert "hunter2" not in words
 
 
@@ -191,7 +192,7 @@ async def test_a_relay_that_says_nothing_is_waited_for_so_long(
     if accept:
         assert words.endswith(" answer within 10 s")
     else:
-        shown = "the local channel at ws://relay/channels"
+        shown = "the local channel at ws://relay/channels (LOCAL_CHANNEL_URL)"
         assert words == f"{shown} can't be reached: no answer within 10 s"
 
 

@@ -179,6 +179,24 @@ def test_a_keys_file_without_a_key_is_refused_at_the_start(tmp_path: Path) -> No
         file_keys(tmp_path / "empty")
 
 
+def test_keys_that_can_be_guessed_and_a_file_without_any_are_warned_of(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    path, long = tmp_path / "keys", "0123456789abcdef"
+    write(path, f"{long}\n", 1)
+    keys = file_keys(path, server_api_key=long)
+    assert caplog.messages == []
+    write(path, "hunter2\nsesame\n", 2)
+    keys.known()
+    write(path, "", 3)
+    keys.known()
+    told = [record.getMessage() for record in caplog.records if record.levelname == "WARNING"]
+    assert told == [
+        "2 of the keys: shorter than 16 characters, which can be guessed",
+        "SERVER_API_KEYS_FILE: read again, 0 keys",
+    ]
+
+
 @pytest.mark.parametrize(
     ("host", "loopback"),
     [("127.0.0.1", True), ("::1", True), ("localhost", True), ("0.0.0.0", False), ("::", False)],

@@ -1,6 +1,8 @@
 """Tickets: how they are got, what they open, how long."""
 
 from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -10,8 +12,10 @@ from quart.typing import TestClientProtocol as Client
 from agent.config import Settings
 from agent.options import AgentOptions
 from agent.supervisor.event_log import EventLog
+from agent.supervisor.supervisor import Tools
 from server.doors.auth import Keys
-from server.doors.tickets import TicketInvalid, Tickets
+from server.doors.tickets import Ticket, TicketInvalid, Tickets
+from server.profiles import ProfilesFile
 from tests.server.doors.test_doors import KEY, NOW, bearer, ticket
 from tests.server.helpers import OWN_KEY, SECRET, FakeAgents, control, make_app, serving
 
@@ -151,6 +155,47 @@ async def test_a_ticket_does_not_say_what_an_agent_is(option: str, status: int) 
         assert (await response.get_json())["code"] == "ticket_options"
 
 
+PROFILES = """
+[profiles.waiter]
+system_instruction = "You take orders."
+voice = "coral"
+tools = ["agent.tools.builtin:hang_up"]
+[profiles.chef]
+"""
+
+
+async def test_a_ticket_has_the_profile_that_its_backend_has_named(tmp_path: Path) -> None:
+    path = tmp_path / "profiles.toml"
+    path.write_text(PROFILES)
+    agents = FakeAgents()
+    app = make_app(WITH_KEY, agents, profiles=ProfilesFile(path), clock=lambda: NOW)
+    client = app.test_client()
+
+    async def mint(profile: str) -> tuple[int, Any]:
+        body = {"channel_name": "room", "profile": profile}
+        response = await client.post("/tickets", headers=bearer(KEY), json=body)
+        return response.status_code, await response.get_json()
+
+    status, answer = await mint("waitress")
+    assert (status, answer["details"][0]["path"]) == (400, "profile")
+    _, answer = await mint("waiter")
+    sent = bearer(answer["ticket"])
+    body = {"channel_name": "room", "uid": 7}
+    for other in ("chef", "waiter"):  # the ticket has said it
+        response = await client.post("/start_agent", headers=sent, json=body | {"profile": other})
+        assert (await response.get_json())["code"] == "ticket_options"
+    assert (await client.post("/start_agent", headers=sent, json=body)).status_code == 200
+    [options] = agents.started
+    assert (options.profile, options.voice) == ("waiter", "coral")
+    assert options.system_instruction == "You take orders."
+    assert agents.tools == [Tools(("agent.tools.builtin:hang_up",), ("hang_up",))]
+    # Without one it is as before.
+    await agents.stop("room")
+    _, answer = await mint("")
+    await client.put("/agents/room", headers=bearer(answer["ticket"]), json={"uid": 7})
+    assert agents.started[-1].profile is None
+
+
 async def test_people_with_tickets_do_not_see_what_tools_do() -> None:
     agents = FakeAgents()
     log = agents.logs["room"] = EventLog("run", clock=lambda: 5.0)
@@ -167,12 +212,12 @@ async def test_people_with_tickets_do_not_see_what_tools_do() -> None:
 SOME = "a.:-é\u0141"
 
 
-@given(st.text(SOME), st.text(SOME), st.integers(0, 200), st.integers(1, 255))
-def test_no_other_text_is_a_ticket(channel: str, text: str, at: int, by: int) -> None:
+@given(st.text(SOME), st.text(SOME), st.text(SOME), st.integers(0, 200), st.integers(1, 255))
+def test_no_other_text_is_a_ticket(channel: str, profile: str, text: str, at: int, by: int) -> None:
     keys = Keys(WITH_KEY, OWN_KEY)
     tickets = Tickets(keys, SECRET, lambda: NOW)
-    good, _ = tickets.mint(KEY, channel, 60)
-    assert tickets.read(good).channel_name == channel
+    good, _ = tickets.mint(KEY, channel, 60, profile=profile)
+    assert tickets.read(good) == Ticket(channel, profile, KEY)
     at %= len(good)
     changed = good[:at] + chr(ord(good[at]) ^ by) + good[at + 1 :]
     for other in (text, changed, good[:at], good + good[at]):
