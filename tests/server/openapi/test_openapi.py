@@ -179,7 +179,14 @@ async def test_answers_that_no_single_request_gets_are_in_it(
 
 
 class EndedLogs(FakeAgents):
-    """Whose agents' events are at their end at once: a stream that is read to it returns."""
+    """Whose agents' events are at their end at once: a stream that is read to it returns.
+
+    There is room for all that are asked for, or the server were not ready, rightly with a 503.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.limit = 10**6
 
     async def start(self, options: Any, **more: Any) -> AgentInfo:
         info = await super().start(options, **more)
