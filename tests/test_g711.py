@@ -207,7 +207,7 @@ def test_without_the_extra_the_error_says_what_to_install(
     if missing == "numpy":  # soxr would be found in sys.modules and never ask for it
         monkeypatch.delitem(sys.modules, "soxr")
     monkeypatch.setitem(sys.modules, missing, None)
-    with pytest.raises(ConfigError, match=rf"needs {missing}.*trio-voice-agent\[g711\]"):
+    with pytest.raises(ConfigError, match=rf"needs {missing}.*the extra g711"):
         stream("audio/pcmu")
 
 

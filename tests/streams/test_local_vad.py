@@ -298,5 +298,5 @@ def test_a_long_call_is_not_kept() -> None:
 
 def test_without_the_extra_the_error_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "webrtcvad", None)
-    with pytest.raises(ConfigError, match=r"needs webrtcvad.*trio-voice-agent\[vad\]"):
+    with pytest.raises(ConfigError, match=r"needs webrtcvad.*pip install --editable .*\[vad\]"):
         LocalVad()

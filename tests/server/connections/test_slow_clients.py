@@ -2,8 +2,11 @@
 
 from contextlib import suppress
 
+import h2.connection
+import h2.events
 import pytest
 import trio
+from h2.settings import SettingCodes
 from trio.testing import MockClock
 
 import server.connections.crowd
@@ -104,6 +107,31 @@ async def test_who_does_not_read_events_is_cut_off(clock: MockClock) -> None:
         began = trio.current_time()
         await read_all(stream)
         assert trio.current_time() - began < LEEWAY_S
+
+
+@pytest.mark.parametrize(
+    ("more", "status"),
+    [
+        ([(":method", "GET")], b"505"),
+        ([(":method", "CONNECT"), (":protocol", "websocket")], b"403"),
+    ],
+)
+async def test_http2_by_which_a_client_reads_and_yet_takes_nothing_is_refused(
+    more: list[tuple[str, str]], status: bytes, clock: MockClock
+) -> None:
+    client = h2.connection.H2Connection()
+    client.initiate_connection()
+    client.update_settings({SettingCodes.INITIAL_WINDOW_SIZE: 0})
+    path = [(":path", "/channels/room"), (":scheme", "http"), (":authority", "localhost")]
+    client.send_headers(1, [*more, *path, ("sec-websocket-version", "13")])
+    began = trio.current_time()
+    async with serving() as served, await served.connect() as stream:
+        await stream.send_all(client.data_to_send())
+        events = client.receive_data(await read_all(stream))
+    [answer] = [event for event in events if isinstance(event, h2.events.ResponseReceived)]
+    assert answer.headers is not None
+    assert dict(answer.headers)[b":status"] == status
+    assert trio.current_time() - began < HEAD_S + LEEWAY_S
 
 
 def test_one_client_has_its_connections_and_leaves_others_theirs() -> None:
