@@ -111,6 +111,15 @@ async def test_a_port_in_use_is_named_with_the_remedy(tmp_path: Path) -> None:
     )
 
 
+@pytest.fixture
+def in_process(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
+    """So that the command does no harm here: a process of its own takes a second each time."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(command, "hold_signals", lambda: None)
+    monkeypatch.setattr(command, "setup_logging", lambda *_: None)
+    return monkeypatch
+
+
 @pytest.mark.parametrize(
     ("arguments", "more", "words"),
     [
@@ -128,16 +137,11 @@ def test_a_bad_setting_is_one_line_and_status_2(
     arguments: list[str],
     more: dict[str, str],
     words: str,
-    tmp_path: Path,
     capsys: pytest.CaptureFixture[str],
-    monkeypatch: pytest.MonkeyPatch,
+    in_process: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.chdir(tmp_path)
     for name, value in (ENVIRONMENT | more).items():
-        monkeypatch.setenv(name, value)
-    # A process of its own takes a second, and the test after this has one.
-    monkeypatch.setattr(command, "hold_signals", lambda: None)
-    monkeypatch.setattr(command, "setup_logging", lambda *_: None)
+        in_process.setenv(name, value)
     with pytest.raises(SystemExit) as caught:
         command.main(arguments)
     assert caught.value.code == 2
