@@ -30,6 +30,7 @@ from bench.measure import (
 )
 from bench.protocol import measure_protocol
 from bench.report import BARE, BARE_SHORT, OURS, Results, machine, protocol_table, table
+from bench.server import measure_server
 
 PARTS: Final = ("protocol", "start", "call", "barge-in", "many")
 """What is measured where nothing is named."""
@@ -110,6 +111,7 @@ async def _measure_part(part: str, wanted: Wanted, results: Results) -> None:
         results.add(OURS, await measure_start())
         results.add(OURS, await measure_start(warm=True))
         results.add(BARE, await measure_bare_start())
+        results.add(OURS, await measure_server())
     elif part == "call":
         source_cpu = await measure_source(seconds)
         for subject in (OURS, BARE, BARE_SHORT):

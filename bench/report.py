@@ -51,6 +51,8 @@ ROWS: Final = (
     Row("warm_to_update", "warm start to session.update, ms", "under 100"),
     Row("warm_to_running", "warm start to ready, ms", "under 100"),
     Row("warm_waiting", "memory of a warm process that waits, PSS MiB"),
+    Row("server_pss", "memory of the server, PSS MiB"),
+    Row("server_embedded_pss", "the same with the embedded model"),
     Row("barge_ins", "barge-ins with 10 late deltas"),
     Row("old_frames", "old 10 ms frames after one, at most", "0"),
     Row("end_error", "error of audio_end_ms, ms, at most", "10 or less"),

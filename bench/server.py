@@ -19,11 +19,15 @@ from attrs import frozen
 
 from agent.supervisor.lines import text_lines
 from bench.far_end import AGENT, FarEnd, open_far_end
+from bench.measure import Figures
+from bench.memory import memory_of
 
 START_S: Final = 30.0
 STOP_S: Final = 20.0
 """It stops its agents first."""
 REQUEST_S: Final = 60.0
+SETTLED_S: Final = 3.0
+"""After which a server takes no more memory until somebody calls."""
 CHANNEL: Final = "bench"
 _ROOT: Final = Path(__file__).parents[1]
 _SETTINGS: Final = re.compile(
@@ -41,6 +45,7 @@ class Server:
     """A running server."""
 
     url: str
+    pid: int
 
     @asynccontextmanager
     async def call(self, *, receipts: bool, **options: Any) -> AsyncIterator[FarEnd]:
@@ -90,12 +95,22 @@ async def open_server(**environ: str) -> AsyncIterator[Server]:
             with trio.fail_after(START_S):
                 url = await nursery.start(_read, process)
             try:
-                yield Server(url)
+                yield Server(url, process.pid)
             finally:
                 process.terminate()
                 with trio.move_on_after(STOP_S, shield=True):
                     await process.wait()
                 nursery.cancel_scope.cancel()
+
+
+async def measure_server() -> Figures:
+    """The server's memory without a call: with a model elsewhere, and with the embedded one."""
+    figures = {}
+    for name, key in (("server_pss", "elsewhere"), ("server_embedded_pss", "")):
+        async with open_server(OPENAI_API_KEY=key, AGENTS_WARM="0") as server:
+            await trio.sleep(SETTLED_S)
+            figures[name] = memory_of(server.pid).get("Pss", float("nan"))
+    return figures
 
 
 async def _read(process: trio.Process, *, task_status: trio.TaskStatus[str]) -> None:

@@ -55,7 +55,9 @@ class Metrics:
         # Memory, CPU, open files and start time of this process, on Linux.
         ProcessCollector(registry=self._registry)
         self._starts = self._counter("starts", "Times that an agent was started, or started again.")
-        self._restarts = self._counter("restarts", "Times that an agent was started again, because it had failed.")
+        self._restarts = self._counter(
+            "restarts", "Times that a failed agent was started again."
+        )
         self._joins = self._counter("joins", "Agents that got into their channel.")
         self._failures = self._counter("failures", "Agents that failed.", "kind", FAILURES)
         queues = (*_QUEUES, "events", "webhook")
