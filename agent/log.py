@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from typing import Final
 
 import orjson
+from attrs import frozen
 
 _COLOURS: Final = {
     logging.DEBUG: "\x1b[36m",
@@ -18,6 +19,12 @@ _COLOURS: Final = {
 }
 _RESET: Final = "\x1b[0m"
 _WARN_EVERY_S: Final = 5.0
+_OUTPUT: Final = "agent.output"
+"""What an agent's process wrote, where that is no record."""
+_NAME: Final = 100
+"""Characters of a logger's name that are kept."""
+_LAST_TIME: Final = 2.0**32
+"""In the year 2106. What is far off cannot be written as a date."""
 
 
 def setup_logging(level: str, style: str, channel_name: str = "", call_id: str = "") -> None:
@@ -110,21 +117,39 @@ class _JsonFormatter(logging.Formatter):
 def relay_line(line: str, channel_name: str, call_id: str = "") -> str:
     """Log a line that an agent's process wrote: a JSON record of ours, or anything else.
 
+    Tools print, too, and what they print may be anybody's: it makes no loggers.
+
     :returns: its message.
     """
+    written = _written(line) or _Written(_OUTPUT, logging.INFO, line, time.time())
+    logger = logging.getLogger(_OUTPUT)
+    if logger.isEnabledFor(written.level):
+        record = logger.makeRecord(written.name, written.level, "", 0, written.text, (), None)
+        record.created, record.msecs = written.created, (written.created % 1) * 1000
+        record.channel_name, record.call_id = channel_name, call_id
+        logger.handle(record)
+    return written.text
+
+
+@frozen
+class _Written:
+    name: str
+    level: int
+    text: str
+    created: float
+
+
+def _written(line: str) -> _Written | None:
+    """The record that a line is; None: it is none."""
     try:
         fields = orjson.loads(line)
         level = logging.getLevelNamesMapping()[fields["level"].upper()]
-        name, message = fields["name"], fields["message"]
         created = datetime.fromisoformat(fields["time"]).timestamp()
-    except (orjson.JSONDecodeError, KeyError, TypeError, ValueError, AttributeError):
-        name, level, message, created = "agent.output", logging.INFO, line, time.time()
-        fields = {}
-    logger = logging.getLogger(str(name))
-    text = f"{message}\n{fields['traceback']}" if "traceback" in fields else str(message)
-    if logger.isEnabledFor(level):
-        record = logger.makeRecord(str(name), level, "", 0, text, (), None)
-        record.created, record.msecs = created, (created % 1) * 1000
-        record.channel_name, record.call_id = channel_name, call_id
-        logger.handle(record)
-    return text
+        parts = [fields["message"], *([fields["traceback"]] if "traceback" in fields else [])]
+        text = "\n".join(parts)
+        name = fields["name"][:_NAME]
+    except (orjson.JSONDecodeError, KeyError, TypeError, ValueError, AttributeError, OverflowError):
+        return None
+    if not isinstance(name, str) or not 0 < created < _LAST_TIME:
+        return None
+    return _Written(name, level, text, created)

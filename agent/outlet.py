@@ -43,7 +43,7 @@ class Outlet:
 
         :raises TypeError: it is no JSON.
         """
-        size = len(orjson.dumps(event))
+        size = len(orjson.dumps({"event": event}))  # as it goes: it may be nested just too deep
         if size > MAX_BYTES:
             event = {"type": event.get("type"), "too_large": size}
         if self._events >= MAX_EVENTS:

@@ -66,6 +66,7 @@ async def run_agent(
     tools: ToolContext | None = None,
     mcp: McpConfig | None = None,
     call_id: str = "",
+    elapsed_s: float = 0.0,
     on_state: Callable[[dict[str, Any]], None] = _ignore,
     on_event: Callable[[Event], None] = _ignore,
 ) -> Outcome:
@@ -79,6 +80,8 @@ async def run_agent(
     :param tools: those that the operator allows; the options may name some of them.
     :param mcp: the operator's MCP servers, whose tools are added.
     :param call_id: names the call, in its record; a random one where it is empty.
+    :param elapsed_s: of the call, when an agent goes on with it in the place of one that failed;
+        counts towards `max_duration_s`.
     :param on_state: is told when the agent is in its channel: `{"state": "running", ...}`.
     :param on_event: is told what happens in the call, see `agent.call_events`.
     :raises AgentError: the call failed, or could not begin; see the classes.
@@ -92,6 +95,7 @@ async def run_agent(
         tools=tools if tools is not None else ToolContext(),
         mcp=mcp if mcp is not None else McpConfig(),
         call_id=call_id or secrets.token_hex(8),
+        elapsed_s=elapsed_s,
         on_state=on_state,
         on_event=on_event,
     )
@@ -126,6 +130,7 @@ async def _run(
     tools: ToolContext,
     mcp: McpConfig,
     call_id: str,
+    elapsed_s: float,
     on_state: Callable[[dict[str, Any]], None],
     on_event: Callable[[Event], None],
 ) -> Outcome:
@@ -150,6 +155,7 @@ async def _run(
                 warn_at=settings.queue_warn,
                 tools=chosen,
                 approves=mcp.approves,
+                elapsed_s=elapsed_s,
                 on_event=on_event,
             )
             about = {

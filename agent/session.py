@@ -145,6 +145,7 @@ class Call:
 
     :param tap: is told of the audio of both directions.
     :param tools: what the model may call; the model has been told of them.
+    :param elapsed_s: of it, before: counts towards `max_duration_s`.
     :param approves: whether the model's server may call a tool (MCP server's label, tool's name).
     :param on_event: is told what happens, see `agent.call_events`, and what tools report.
     :param chat_prefix: makes the ids of our data messages unique in the channel.
@@ -162,10 +163,11 @@ class Call:
         warn_at: int = 5,
         tools: ToolContext | None = None,
         approves: Callable[[str, str], bool] = approve_nothing,
+        elapsed_s: float = 0.0,
         on_event: Callable[[Event], None] = _ignore,
     ) -> None:
         self._on_event = on_event
-        self._options = options
+        self._options, self._elapsed_s = options, elapsed_s
         self._model = model
         self._channel = channel
         self._tap = tap
@@ -341,7 +343,7 @@ class Call:
 
     async def _limit_duration(self) -> None:
         if self._options.max_duration_s is not None:
-            await trio.sleep(self._options.max_duration_s)
+            await trio.sleep(max(0.0, self._options.max_duration_s - self._elapsed_s))
             self._end(Outcome(f"the limit of {self._options.max_duration_s:g} s was reached"))
 
     async def _limit_idleness(self) -> None:

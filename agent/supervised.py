@@ -28,6 +28,7 @@ from agent.config import Settings, environment
 from agent.ending import end
 from agent.errors import AgentError, sole_error
 from agent.handle import Agent
+from agent.leftovers import end_group_with_us
 from agent.log import setup_logging
 from agent.memory import resident_bytes
 from agent.options import OptionsError, options_from_json
@@ -36,6 +37,7 @@ from agent.run import preload, run_agent
 from agent.session import Outcome
 from agent.signals import stop_on_signals
 from agent.supervisor.lines import receive_lines
+from agent.tools.context import ToolContext
 from agent.tools.loading import load_tools
 from agent.tools.mcp_config import load_mcp
 from agent.watchdog import Watchdog, dump_on_signal
@@ -55,6 +57,7 @@ def main() -> NoReturn:
     """Run one agent under its supervisor; exits as `python -m agent` does."""
     dump_on_signal()
     control = socket.socket(fileno=int(sys.argv[1]))
+    control.set_inheritable(False)  # else what a tool launches could keep it open
     outlet, watchdog = Outlet(), Watchdog()
     try:
         outcome = trio.run(_run, control, outlet, watchdog)
@@ -123,7 +126,7 @@ async def _get_ready(line: _Line) -> tuple[Settings | None, dict[str, Any] | Non
     settings = Settings(**first["settings"])
     setup_logging(settings.log_level, "json")
     preload(settings)
-    load_tools(*first["tools"])
+    _load(first["tools"])
     line.outlet.state({"state": "warm"})
     return settings, await anext(line.messages, None)
 
@@ -136,7 +139,7 @@ async def _hold(
 ) -> Outcome:
     options = options_from_json(call["options"])
     setup_logging(settings.log_level, "json", options.channel_name, call["call_id"])
-    tools = load_tools(*call["tools"])
+    tools = _load(call["tools"])
     mcp = load_mcp(Path(call["mcp"]), environment()) if call["mcp"] else None
     async with trio.open_nursery() as nursery:
         nursery.start_soon(_stop_at_end, line, agent)
@@ -147,11 +150,19 @@ async def _hold(
             tools=tools,
             mcp=mcp,
             call_id=call["call_id"],
+            elapsed_s=call["elapsed_s"],
             on_state=line.outlet.state,
             on_event=line.outlet.event,
         )
         nursery.cancel_scope.cancel()
     return outcome
+
+
+def _load(modules: list[str]) -> ToolContext:
+    """The operator's tools. What they launch, perhaps as they are imported, ends with us."""
+    if modules:
+        end_group_with_us()
+    return load_tools(*modules)
 
 
 async def _stop_at_end(line: _Line, agent: Agent) -> None:

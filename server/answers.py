@@ -28,6 +28,8 @@ _HEADERS: Final = {
     "Cross-Origin-Resource-Policy": "same-origin",
     "Permissions-Policy": "microphone=(self), camera=(), geolocation=()",
 }
+_AGAIN_S: Final = 5
+"""A server is started again in seconds."""
 # Not Strict-Transport-Security: it binds a whole host, other programs' ports too, and for months.
 # That is for whoever owns the name to say, in the proxy.
 
@@ -58,6 +60,13 @@ def answer(body: object, status: int = 200) -> Response:
 def failure(status: int, code: str, error: str) -> Response:
     """An error's answer. Status and code are to be in the table; see `server.faults`."""
     return answer(Failure(error=error, code=code), status)
+
+
+def shutting_down() -> Response:
+    """The answer of a server that is to stop. Another, or the next, may be asked soon."""
+    response = failure(503, "shutting_down", "The server is shutting down")
+    response.headers["Retry-After"] = str(_AGAIN_S)
+    return response
 
 
 def bad_request(details: Sequence[tuple[str, str]]) -> Response:

@@ -4,7 +4,7 @@ The format is the HTML standard's, section "Server-sent events": `id`, `event` (
 and `data` (JSON), and an empty line. A reader that comes back sends the last id as `Last-Event-ID`.
 """
 
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Callable
 from typing import Final, TypedDict
 
 import orjson
@@ -37,7 +37,7 @@ def server_sent(
     last_id: str | None,
     *,
     head: bool = False,
-    types: frozenset[str] | None = None,
+    shown: Callable[[Event], Event | None] = lambda event: event,
 ) -> Response:
     """The answer that streams a log to its end, which may be hours away.
 
@@ -45,11 +45,11 @@ def server_sent(
 
     :param last_id: the `Last-Event-ID` of the request.
     :param head: only the answer's head is wanted.
-    :param types: of the events that the reader may have; None: all.
+    :param shown: what the reader may have of an event; None: nothing.
     """
     if log.is_read(last_id):
         return Response(b"", 204)
-    stream = b"" if head else _stream(log.reader(last_id), types)
+    stream = b"" if head else _stream(log.reader(last_id), shown)
     response = Response(stream, content_type=STREAM)
     response.headers["Cache-Control"] = "no-store"
     response.headers["X-Accel-Buffering"] = "no"  # nginx would keep events back
@@ -57,7 +57,9 @@ def server_sent(
     return response
 
 
-async def _stream(reader: Reader, types: frozenset[str] | None) -> AsyncGenerator[bytes, None]:
+async def _stream(
+    reader: Reader, shown: Callable[[Event], Event | None]
+) -> AsyncGenerator[bytes, None]:
     yield _ALIVE  # so that the answer begins, and a client knows that it reads
     while True:
         found: tuple[str, Event] | None = None
@@ -67,8 +69,8 @@ async def _stream(reader: Reader, types: frozenset[str] | None) -> AsyncGenerato
             yield _ALIVE
         elif found is None:
             return
-        elif types is None or found[1].get("type") in types:
-            yield _event(*found)
+        elif (event := shown(found[1])) is not None:
+            yield _event(found[0], event)
 
 
 def _event(event_id: str, event: Event) -> bytes:

@@ -8,7 +8,7 @@ import trio
 
 from agent.config import environment
 from agent.errors import ConfigError
-from agent.profiles import Profile, Profiles, find_profile, read_profiles
+from agent.profiles import Profile, Profiles, UnknownProfile, find_profile, read_profiles
 from server.stamp import stamp_of
 
 READ_S: Final = 10.0
@@ -29,12 +29,16 @@ class ProfilesFile:
     def __init__(self, path: Path | None = None) -> None:
         self._path = path
         self._profiles: Profiles = {}
+        self._is_broken = False
         # One thread at a time: one whose import hangs holds it, and cannot be multiplied.
         self._thread = trio.CapacityLimiter(1)
         self._reading = trio.Lock()
         if path is not None:
             self._stamp = stamp_of(path)
-            self._profiles = read_profiles(path, environment())
+            try:
+                self._profiles = read_profiles(path, environment())
+            except ConfigError as error:
+                raise ConfigError(f"PROFILES_FILE: {error}") from error
 
     async def find(self, name: str) -> Profile:
         """The profile of this name, of the file as it is now.
@@ -47,12 +51,19 @@ class ProfilesFile:
         if self._path is not None:
             async with self._reading:
                 await self._look_again(self._path)
-        return find_profile(self._profiles, name)
+        try:
+            return find_profile(self._profiles, name)
+        except UnknownProfile as error:
+            if self._is_broken:
+                words = f"{error} (the file was changed since, and is broken: see the server's log)"
+                raise UnknownProfile(words) from None
+            raise
 
     async def _look_again(self, path: Path) -> None:
         stamp = stamp_of(path)
         if stamp == self._stamp:
             return
+        self._is_broken = True
         try:
             with trio.fail_after(READ_S):
                 self._profiles = await trio.to_thread.run_sync(
@@ -68,5 +79,6 @@ class ProfilesFile:
             text = "PROFILES_FILE: the old profiles stay: %s: its tools take more than %g s"
             _log.error(text, path, READ_S)
         else:
+            self._is_broken = False
             _log.info("PROFILES_FILE: read again: %s", ", ".join(self._profiles) or "none")
         self._stamp = stamp

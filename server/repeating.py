@@ -44,9 +44,10 @@ class Repeating:
         if _KEY.fullmatch(text) is None:
             words = "must be 1 to 255 printable ASCII characters, no space first or last"
             return bad_request([(HEADER, words)])
-        key = _key(self._callers.identify(request, by_query=False), text)
+        caller = self._callers.identify(request, by_query=False)
         try:
-            first = await self._repeats.once(key, _digest(request, body), act)
+            digest = _digest(request, body, caller)
+            first = await self._repeats.once(_key(caller, text), digest, act)
         except KeyReused:
             words = f"This {HEADER} was sent with another request before"
             return failure(422, "idempotency_key_reused", words)
@@ -62,9 +63,9 @@ def _key(caller: Caller, text: str) -> Key:
     return Key(owner, text if caller.channel_name is None else f"{caller.channel_name}\n{text}")
 
 
-def _digest(request: Request, body: dict[str, Any]) -> bytes:
+def _digest(request: Request, body: dict[str, Any], caller: Caller) -> bytes:
     # Not the body itself: it may be long, and nobody's instructions are to be kept for a day.
-    told = [request.method, request.path, body]
+    told = [request.method, request.path, body, caller.profile]
     return sha256(orjson.dumps(told, option=orjson.OPT_SORT_KEYS)).digest()
 
 

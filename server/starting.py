@@ -3,7 +3,7 @@
 import math
 from typing import Any, Final, Protocol
 
-from attrs import frozen
+from attrs import field, frozen
 from quart import Request, Response
 
 from agent.errors import AgentError, ConfigError
@@ -18,7 +18,7 @@ from agent.supervisor.supervisor import (
     Tools,
     TooManyAgents,
 )
-from server.answers import bad_request, failure
+from server.answers import bad_request, failure, shutting_down
 from server.bodies import BadBody, check_options
 from server.doors.callers import Callers
 from server.profiles import ProfilesFile
@@ -46,6 +46,9 @@ class Agents(Protocol):
     def capacity(self) -> tuple[int, int]:
         """How many agents there are, and how many there may be."""
 
+    def can_launch(self) -> bool:
+        """Whether agents' processes get ready, as far as is known."""
+
     async def start(self, options: AgentOptions, *, tools: Tools | None = None) -> AgentInfo:
         """Return once the agent is in its channel."""
 
@@ -62,11 +65,13 @@ class Wanted:
 
     :ivar tools: those of its profile; None: the server's own.
     :ivar key: the request's `Idempotency-Key`.
+    :ivar by_ticket: whoever wants it is not to read what is the operator's.
     """
 
     options: AgentOptions
     tools: Tools | None
     key: str | None
+    by_ticket: bool = field(default=False, eq=False)
 
 
 class Starter:
@@ -84,13 +89,19 @@ class Starter:
         :raises BadBody: its fields are bad, or there is no such profile.
         """
         caller = self._callers.identify(request, by_query=False)
+        by_ticket = caller.channel_name is not None
         if caller.profile is not None:
             body = {**body, "profile": caller.profile}
-        profile = await self.profile(body.get("profile"))
+        try:
+            profile = await self.profile(body.get("profile"))
+        except BadBody:
+            if by_ticket:  # nor is it to read which others there are
+                raise BadBody([("", "The ticket's profile is gone")]) from None
+            raise
         options = check_options(body, profile.under(body))
         mcp = None if profile.mcp is None else str(profile.mcp)
         tools = Tools(profile.modules, profile.tools, mcp) if profile.has_tools else None
-        return Wanted(options, tools, request.headers.get(HEADER))
+        return Wanted(options, tools, request.headers.get(HEADER), by_ticket)
 
     async def start(self, wanted: Wanted) -> AgentInfo:
         """Start it. Cancelled, the agent is stopped again; raises what a supervisor does."""
@@ -108,7 +119,7 @@ class Starter:
         except NotRunning:
             return None
         is_it = self._wanted.get(name) == (info.call_id, wanted)
-        return info if is_it and info.state in ("running", "restarting") else None
+        return info if is_it and info.state != "stopping" else None
 
     async def profile(self, name: object) -> Profile:
         """The profile of this name, which may be none.
@@ -123,20 +134,22 @@ class Starter:
             raise BadBody([("profile", str(error))]) from error
 
 
-def refusal(error: AgentError) -> Response:
+def refusal(error: AgentError, wanted: Wanted) -> Response:
     """The answer to a start that failed, but for a channel that has its agent."""
+    text = f"Failed to start agent: {error.kind if wanted.by_ticket else error}"
     match error:
         case OptionsError():
             return bad_request(error.faults)
         case ConfigError():
             # An option that is well formed but does not go with how this server is set up.
-            return bad_request([("", str(error))])
+            words = "This server is not set up for it" if wanted.by_ticket else str(error)
+            return bad_request([("", words)])
         case TooManyAgents():
-            response = failure(503, "too_many_agents", f"Failed to start agent: {error}")
+            response = failure(503, "too_many_agents", text)
             response.headers["Retry-After"] = str(max(1, math.ceil(error.retry_after_s)))
             return response
         case StartFailed(kind="shutdown"):
-            return failure(503, "shutting_down", "The server is shutting down")
+            return shutting_down()
         case JoinTimeout():
-            return failure(504, "join_timeout", f"Failed to start agent: {error}")
-    return failure(500, "start_failed", f"Failed to start agent: {error}")
+            return failure(504, "join_timeout", text)
+    return failure(500, "start_failed", text)

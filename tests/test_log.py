@@ -218,6 +218,14 @@ def test_a_childs_record_below_the_level_is_dropped(log: Log) -> None:
         child_line(level=5),
         child_line(time="yesterday"),
         child_line(time=None),
+        child_line(time="0001-01-01T00:00:00+23:59"),
+        child_line(time="9999-12-31T23:59:59Z"),
+        child_line(message=["text"]),
+        child_line(message=None),
+        child_line(name=5),
+        child_line(name=None),
+        child_line(traceback={}),
+        child_line(message="deep").replace('"deep"', "[" * 900 + "]" * 900),
         "100% %s %(x)s",
         "",
     ],
@@ -226,6 +234,14 @@ def test_whatever_else_a_child_prints_is_relayed_as_it_is(junk: str, log: Log) -
     log.set_up("info", "plain")
     line = relayed(log, junk)
     assert re.fullmatch(rf"{STAMP} - agent\.output - INFO - \[lobby\] {re.escape(junk)}\n", line)
+
+
+def test_what_a_child_prints_makes_no_loggers(log: Log) -> None:
+    log.set_up("info", "plain")
+    name = ".".join("a" * 3000)
+    before = len(logging.root.manager.loggerDict)
+    assert f" - {name[:100]} - INFO - [lobby] m" in relayed(log, child_line(name=name))
+    assert len(logging.root.manager.loggerDict) <= before + 1
 
 
 def test_what_a_formatter_writes_is_what_the_relay_reads(log: Log) -> None:

@@ -1,5 +1,6 @@
 """What an agent tells its supervisor: in order, whole, and bounded where nobody takes it."""
 
+from contextlib import suppress
 from typing import Any
 
 import orjson
@@ -93,3 +94,15 @@ def test_an_event_that_is_too_large_is_told_of() -> None:
 def test_what_is_no_json_is_no_event() -> None:
     with pytest.raises(TypeError):
         Outlet().event({"type": object()})
+
+
+def test_an_event_that_is_nested_too_deep_is_refused_where_it_is_told() -> None:
+    """And not in the task that sends, whose end is the agent's."""
+    outlet = Outlet()
+    for depth in range(240, 260):
+        nested: Any = 0
+        for _ in range(depth):
+            nested = [nested]
+        with suppress(TypeError):
+            outlet.event({"type": "x", "nested": nested})
+    assert 0 < len(lines(outlet.rest())) < 20

@@ -48,7 +48,8 @@ class AgentInfo:
     """What is known of one agent.
 
     :ivar call_id: names this call; no other has it.
-    :ivar state: starting, running, restarting, stopping; and then ended, as was meant, or failed.
+    :ivar state: starting, running, restarting (it waits for its next start), stopping; and then
+        ended, as was meant, or failed.
     :ivar pid: its process's, or that of its last one.
     :ivar started_at: seconds since 1970.
     :ivar embedded: whether it talks to the embedded model.

@@ -1,6 +1,7 @@
 """One agent's life: the processes that it has one after the other, and what is told of them."""
 
 import logging
+import math
 import secrets
 import time
 from collections.abc import Callable
@@ -79,7 +80,8 @@ class Life:
         self.joined = False
         self.restarts = restarts
         self.changed = trio.Event()
-        self._stopped = False
+        self._stopped = self._is_shutdown = False
+        self._joined_at = math.inf
         self._process: AgentProcess | None = None
         self._was_warm = False
         self._options, self._told, self._on_event = options, told, on_event
@@ -94,10 +96,13 @@ class Life:
             return self.info
         return evolve(self.info, memory_bytes=self._process.memory_bytes)
 
-    def stop(self, reason: str = "stopped") -> None:
-        """Have it end in order; `gone` tells when it has."""
+    def stop(self, reason: str = "stopped", *, is_shutdown: bool = False) -> None:
+        """Have it end in order; `gone` tells when it has.
+
+        :param is_shutdown: whoever waits for it to be in its channel is told of that.
+        """
         if not self._stopped:
-            self._stopped = True
+            self._stopped, self._is_shutdown = True, is_shutdown
             self.becomes("stopping", reason=reason)
         self.scope.cancel()
 
@@ -143,7 +148,7 @@ class Life:
         finally:
             self._over(End(self.info.reason) if self._stopped else end)
         if not self.joined:
-            raise end.error()
+            raise StartFailed(self.info.reason, "shutdown") if self._is_shutdown else end.error()
 
     async def _live(
         self,
@@ -162,10 +167,12 @@ class Life:
             wait_s = self.restarts.after(trio.current_time())
             if wait_s is None:
                 return end
-            again = self.info.restarts + 1
-            self.becomes("restarting", reason=end.reason, kind=end.kind, restarts=again)
+            if self._elapsed_s + wait_s >= (self._options.max_duration_s or math.inf):
+                return end
+            self.becomes("restarting", reason=end.reason, kind=end.kind)
             self._log.warning("the agent failed: %s; restarted in %g s", end.reason, wait_s)
             await trio.sleep(wait_s)
+            self.becomes("starting", restarts=self.info.restarts + 1)
 
     async def _hold(
         self, pool: Pool, memory_limit: int | None, task_status: trio.TaskStatus[None]
@@ -180,6 +187,9 @@ class Life:
         self._process, self._was_warm = process, process.warm.is_set()
         try:
             return await self._watched(process, memory_limit, task_status)
+        except trio.Cancelled:
+            self._gives_up("the start was given up")
+            raise
         finally:
             process.end()
             with trio.CancelScope(shield=True):
@@ -206,7 +216,8 @@ class Life:
         process.on_message = take
         self._last = {}
         async with trio.open_nursery() as nursery:
-            await process.tell({"options": to_plain(self._options), **self._told})
+            call = {"options": to_plain(self._options), "elapsed_s": self._elapsed_s}
+            await process.tell({**call, **self._told})
             nursery.start_soon(watch, process, memory_limit, found)
             with trio.move_on_after(JOIN_S):
                 await first_of(joined, process.closed)
@@ -214,6 +225,7 @@ class Life:
                 await process.closed.wait()
             else:
                 end = End(f"it was not in its channel within {JOIN_S:g} s", JoinTimeout.kind)
+                self._gives_up(end.reason)
             nursery.cancel_scope.cancel()
         return end or await self._end(process, fault)
 
@@ -243,7 +255,7 @@ class Life:
                 killed=False,
             )
             if not self.joined:
-                self.joined = True
+                self.joined, self._joined_at = True, trio.current_time()
                 task_status.started()
 
     async def _end(self, process: AgentProcess, fault: Fault | None) -> End:
@@ -265,6 +277,16 @@ class Life:
         words = said[-1] if said else "it said nothing"
         how = "does not end" if status is None else f"exited with status {status}"
         return End(f"it {how}: {words}", "crashed")
+
+    @property
+    def _elapsed_s(self) -> float:
+        """Since it was in its channel."""
+        return max(0.0, trio.current_time() - self._joined_at)
+
+    def _gives_up(self, reason: str) -> None:
+        """It does not get into its channel any more: another start waits for its end."""
+        if not self.joined and not self._stopped:
+            self.becomes("stopping", reason=reason)
 
     def _note_exit(self, process: AgentProcess) -> None:
         self._process = None

@@ -1,6 +1,6 @@
 """JSON objects, a line each, over a stream: how a supervisor and its agent speak."""
 
-from collections.abc import AsyncGenerator, AsyncIterator
+from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from typing import Any, Final
 
@@ -36,7 +36,7 @@ async def text_lines(stream: trio.abc.ReceiveStream, limit: int) -> AsyncGenerat
         yield rest.decode(errors="replace")
 
 
-async def receive_lines(stream: trio.abc.ReceiveStream) -> AsyncIterator[dict[str, Any]]:
+async def receive_lines(stream: trio.abc.ReceiveStream) -> AsyncGenerator[dict[str, Any], None]:
     """The objects that come, until the other side has gone.
 
     Both sides are ours: a line that is cut short by the other's death is all that can be amiss.

@@ -29,6 +29,7 @@ class Pool:
 
     :param size: how many are kept; 0: none, and each start launches its own.
     :param launch: launches one, which is owned by somebody else.
+    :ivar fails: the last one did not get warm.
     """
 
     def __init__(self, size: int, launch: Callable[[], Awaitable[AgentProcess]]) -> None:
@@ -36,6 +37,7 @@ class Pool:
         self._ready: deque[AgentProcess] = deque()
         self._wanted = trio.Event()
         self._taken_at = float("-inf")
+        self.fails = False
 
     def __len__(self) -> int:
         return len(self._ready)
@@ -66,7 +68,8 @@ class Pool:
                     self._wanted = trio.Event()
                     await self._wanted.wait()
                 await self._until_calm()
-                if not await self._add(nursery):
+                self.fails = not await self._add(nursery)
+                if self.fails:
                     await trio.sleep(RETRY_S)
 
     async def _until_calm(self) -> None:

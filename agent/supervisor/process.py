@@ -13,7 +13,7 @@ import subprocess
 import sys
 from collections import deque
 from collections.abc import Awaitable, Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import aclosing, contextmanager, suppress
 from functools import partial
 from typing import Any, Final, TypeAlias
 
@@ -122,21 +122,25 @@ class AgentProcess:
             nursery.start_soon(self._take_output)
 
     async def _take_messages(self) -> None:
-        async for message in receive_lines(self._stream):
-            self.heard_at = trio.current_time()
-            if message.get("state") == "warm":
-                self.warm.set()
-            elif "memory_bytes" in message:
-                self.memory_bytes = int(message["memory_bytes"])
-            else:
-                self.on_message(message)
+        async with aclosing(receive_lines(self._stream)) as messages:
+            async for message in messages:
+                self.heard_at = trio.current_time()
+                self._take_message(message)
         self.closed.set()
+
+    def _take_message(self, message: Message) -> None:
+        if message.get("state") == "warm":
+            self.warm.set()
+        elif "memory_bytes" in message:
+            self.memory_bytes = int(message["memory_bytes"])
+        else:
+            self.on_message(message)
 
     async def _take_output(self) -> None:
         assert self._process.stdout is not None
         # Trio leaves it to the garbage collector, which has no haste.
-        async with self._process.stdout as output:
-            async for line in text_lines(output, LOG_LINE):
+        async with self._process.stdout as output, aclosing(text_lines(output, LOG_LINE)) as lines:
+            async for line in lines:
                 if line.strip():
                     self.last_lines.append(relay_line(line, self.channel_name, self.call_id))
 
@@ -203,18 +207,22 @@ async def _launch(
     *,
     task_status: trio.TaskStatus[trio.Process],
 ) -> None:
-    await trio.run_process(
-        [sys.executable, "-m", "agent.supervised", str(control)],
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        pass_fds=(control,),
-        start_new_session=True,
-        env={name: value for name, value in environment().items() if name not in _OURS},
-        check=False,
-        deliver_cancel=ending,
-        task_status=task_status,
-    )
+    try:
+        await trio.run_process(
+            [sys.executable, "-m", "agent.supervised", str(control)],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            pass_fds=(control,),
+            start_new_session=True,
+            env={name: value for name, value in environment().items() if name not in _OURS},
+            check=False,
+            deliver_cancel=ending,
+            task_status=task_status,
+        )
+    except* RuntimeError as group:
+        # Trio launches on a thread, and Python says so where the system refuses one.
+        raise OSError(f"no thread for its launch: {group.exceptions[0]}") from None
 
 
 async def _listen(agent: AgentProcess, process: trio.Process) -> None:
@@ -222,11 +230,17 @@ async def _listen(agent: AgentProcess, process: trio.Process) -> None:
 
     What it said last lies in the pipes already; but a grandchild may hold them open.
     """
-    with trio.CancelScope(shield=True) as listening:
-        async with trio.open_nursery() as nursery:
-            nursery.start_soon(agent.listen)
-            await process.wait()
-            listening.deadline = trio.current_time() + LAST_WORDS_S
+    try:
+        with trio.CancelScope(shield=True) as listening:
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(agent.listen)
+                await process.wait()
+                listening.deadline = trio.current_time() + LAST_WORDS_S
+    # What it says may be anybody's; a bug in taking it must not end all others.
+    except* Exception as errors:  # noqa: BLE001
+        _log.exception("a bug in listening to agent process %d", agent.pid, exc_info=errors)
+        agent.closed.set()
+        agent.end()
 
 
 async def _end(killed: trio.Event, process: trio.Process) -> None:

@@ -44,6 +44,7 @@ __all__ = [
 KEPT: Final = 64
 """Channels whose last agent is remembered when it has ended: why, and its last events."""
 KEPT_S: Final = 3600.0
+SHUTDOWN: Final = "the server is shutting down"
 RETRY_AFTER_S: Final = 10
 """Calls last for minutes: asking more often finds the same."""
 
@@ -102,6 +103,10 @@ class Supervisor:
     def capacity(self) -> tuple[int, int]:
         """How many agents there are, and may be."""
         return len(self._agents), self.limit
+
+    def can_launch(self) -> bool:
+        """Whether processes get ready, as far as is known: only those kept warm tell."""
+        return not self.pool.fails
 
     def get(self, channel_name: str) -> AgentInfo:
         """The agent of a channel, or the last one that it had, of late.
@@ -167,7 +172,7 @@ class Supervisor:
         for agent in self._agents.values():
             agent.restarts.allowed = False
             if agent.info.state == "restarting":
-                agent.stop("the server is shutting down")
+                agent.stop(SHUTDOWN)
         with trio.move_on_after(seconds):
             for agent in list(self._agents.values()):
                 await agent.gone.wait()
@@ -176,7 +181,7 @@ class Supervisor:
         """Stop all agents, those that are starting too, and start no more."""
         self._closed = True
         for agent in self._agents.values():
-            agent.stop("the server is shutting down")
+            agent.stop(SHUTDOWN, is_shutdown=True)
 
     def _known(self, channel_name: str) -> Life:
         found = self._agents.get(channel_name)
@@ -189,7 +194,7 @@ class Supervisor:
 
     def _check_open(self) -> None:
         if self._closed:
-            raise StartFailed("the server is shutting down", "shutdown")
+            raise StartFailed(SHUTDOWN, "shutdown")
 
     def _new(self, options: AgentOptions, tools: Tools) -> Life:
         embedded = self._settings.openai_model == EMBEDDED_MODEL

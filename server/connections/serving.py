@@ -14,13 +14,13 @@ from contextlib import asynccontextmanager, suppress
 from functools import partial
 from typing import Final
 
-import h2.exceptions
 import h11
 import trio
 import wsproto.utilities
 from attrs import frozen
 from hypercorn.app_wrappers import ASGIWrapper
 from hypercorn.config import Config
+from hypercorn.protocol.h11 import H11Protocol
 from hypercorn.trio.tcp_server import TCPServer
 from hypercorn.trio.worker_context import WorkerContext
 from hypercorn.typing import ASGIFramework, ConnectionState
@@ -47,9 +47,7 @@ GRACE_S: Final = 3.0
 # requests and frames.
 _PROTOCOL_ERRORS: Final = (
     h11.ProtocolError,  # a frame that comes before the handshake is answered
-    h2.exceptions.H2Error,
     wsproto.utilities.ProtocolError,
-    KeyError,  # data for an HTTP/2 stream that is closed
 )
 
 _log = logging.getLogger(__name__)
@@ -138,7 +136,7 @@ class Server:
         wrapped = ASGIWrapper(Attended(app, waiting))
         try:
             with waiting:
-                await TCPServer(wrapped, config, self._context, state, outer).run()  # type: ignore[arg-type]
+                await _Connection(wrapped, config, self._context, state, outer).run()  # type: ignore[arg-type]
         except* _PROTOCOL_ERRORS as errors:
             _log.warning("a connection was dropped: %r", errors.exceptions)
         except* Exception as errors:  # noqa: BLE001
@@ -153,6 +151,25 @@ class Server:
         self._streams.discard(stream)
         if not self._streams:
             self._none_open.set()
+
+
+class _Connection(TCPServer):
+    """Hypercorn's, for HTTP/1.1 alone: whoever offers HTTP/2 is answered without.
+
+    In that a client can read and yet never let a stream go on; Hypercorn 0.18 then collects all
+    that is sent on it. Proxies speak it to browsers, and HTTP/1.1 to servers.
+    """
+
+    async def _read_data(self) -> None:
+        # Where Hypercorn looks for such an offer. An upgrade that is not taken up is no error.
+        spoken = self.protocol.protocol
+        assert isinstance(spoken, H11Protocol)  # TLS offers nothing else either
+        spoken._check_protocol = _take_up_nothing  # type: ignore[assignment,method-assign]
+        await super()._read_data()
+
+
+async def _take_up_nothing(_: h11.Request) -> None:
+    pass
 
 
 class BoundedStream(trio.abc.Stream):

@@ -76,8 +76,10 @@ class Keys:
             self._in_file = []
             _log.error("SERVER_API_KEYS_FILE: its keys do not count, it cannot be read: %s", error)
         else:
-            level = logging.INFO if self._in_file else logging.WARNING
-            _log.log(level, "SERVER_API_KEYS_FILE: read again, %d keys", len(self._in_file))
+            if self._in_file:
+                _log.info("SERVER_API_KEYS_FILE: read again, %d keys", len(self._in_file))
+            else:
+                _log.error("SERVER_API_KEYS_FILE: there is no key in it any more")
             self._warn_of_short_ones()
 
     def _warn_of_short_ones(self) -> None:

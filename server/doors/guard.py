@@ -8,7 +8,7 @@ import orjson
 from attrs import frozen
 from quart import Quart, Request, Response, Websocket, request, websocket
 
-from server.answers import failure
+from server.answers import failure, shutting_down
 from server.doors.auth import is_own_host, is_own_page
 from server.doors.callers import Call, Caller, Callers, Refused
 from server.doors.cors import Origins, preflight
@@ -107,7 +107,7 @@ def guard(app: Quart, doors: Doors, stages: Stages) -> None:
             return _refusal(refused, request, doors)
         starts = (request.method, _rule(request)) in _STARTS
         if allowed is None and starts and stages.draining.is_set():
-            return failure(503, "shutting_down", "The server is shutting down")
+            return shutting_down()
         return allowed or _too_often(request, request.method, caller, doors)
 
     @app.before_websocket

@@ -54,10 +54,8 @@ class Metrics:
         self._registry = CollectorRegistry()
         # Memory, CPU, open files and start time of this process, on Linux.
         ProcessCollector(registry=self._registry)
-        self._starts = self._counter("starts", "Times that an agent was started, or started again.")
-        self._restarts = self._counter(
-            "restarts", "Times that a failed agent was started again."
-        )
+        self._starts = self._counter("starts", "Agent processes that were started for calls.")
+        self._restarts = self._counter("restarts", "Of these, in the place of one that failed.")
         self._joins = self._counter("joins", "Agents that got into their channel.")
         self._failures = self._counter("failures", "Agents that failed.", "kind", FAILURES)
         queues = (*_QUEUES, "events", "webhook")
@@ -99,7 +97,7 @@ class Metrics:
         """
         match event.get("type"):
             case "state":
-                self._take_state(event.get("state"), kind)
+                self._take_state(event.get("state"), kind, again="restarts" in event)
             case "turn":
                 self._turn.observe(event["latency_ms"] / 1000)
             case "barge_in":
@@ -126,13 +124,12 @@ class Metrics:
         """A call record was `delivered`, or is `given_up`."""
         self._webhooks.labels(outcome).inc()
 
-    def _take_state(self, state: object, kind: str) -> None:
+    def _take_state(self, state: object, kind: str, *, again: bool) -> None:
         match state:
             case "starting":
                 self._starts.inc()
+                self._restarts.inc(again)
             case "restarting":
-                self._starts.inc()
-                self._restarts.inc()
                 self._failures.labels(kind).inc()
             case "running":
                 self._joins.inc()

@@ -7,6 +7,7 @@ from quart import Blueprint, Response, request
 from agent.config import EMBEDDED_MODEL, Settings
 from agent.errors import AgentError
 from agent.options import AgentOptions
+from agent.supervisor.event_log import Event
 from agent.supervisor.supervisor import AlreadyRunning, NotRunning
 from server.answers import answer, failure
 from server.bodies import StopRequest, read_object, read_stop
@@ -33,7 +34,7 @@ class Stopped(TypedDict):
     """The answer when an agent's process is gone.
 
     :ivar exit_status: negative for the signal that killed it.
-    :ivar killed: it did not end when it was asked to, by SIGTERM, and was sent SIGKILL.
+    :ivar killed: the server had to send it SIGKILL.
     """
 
     status: str
@@ -122,7 +123,7 @@ def agent_routes(
             log,
             request.headers.get("Last-Event-ID"),
             head=request.method == "HEAD",
-            types=_FOR_TICKETS if has_ticket else None,
+            **({"shown": _for_ticket} if has_ticket else {}),
         )
 
     @routes.get("/healthz")
@@ -143,6 +144,13 @@ def agent_routes(
     return routes
 
 
+def _for_ticket(event: Event) -> Event | None:
+    if event.get("type") not in _FOR_TICKETS:
+        return None
+    # The reason of a failure may be a line of the log.
+    return {k: v for k, v in event.items() if k != "reason"} if event.get("kind") else event
+
+
 async def _start(starter: Starter, body: dict[str, Any]) -> Response:
     wanted = await starter.read(request, body)
     try:
@@ -151,13 +159,13 @@ async def _start(starter: Starter, body: dict[str, Any]) -> Response:
         text = f"Agent already running for channel: {wanted.options.channel_name}"
         return failure(400, "agent_already_running", text)
     except AgentError as error:
-        return refusal(error)
+        return refusal(error, wanted)
     started = Started(
         status="Agent started!",
         channel_name=info.channel_name,
         uid=info.uid,
         model=info.model,
         embedded=info.embedded,
-        pid=info.pid,
+        pid=None if wanted.by_ticket else info.pid,
     )
     return answer(started)

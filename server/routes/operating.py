@@ -71,6 +71,7 @@ def obstacles(settings: Settings, agents: Agents, stages: Stages) -> list[str]:
         "draining": stages.draining.is_set(),
         "full": count >= limit,
         "configuration": not _is_usable(settings),
+        "processes": not agents.can_launch(),
     }
     return [word for word, is_so in found.items() if is_so]
 

@@ -67,10 +67,10 @@ def resource_routes(
         try:
             info = await starter.start(wanted)
         except AlreadyRunning:
-            return _already(starter, wanted)
+            return _already(starter, wanted, callers)
         except AgentError as error:
-            return refusal(error)
-        response = answer(info, 201)
+            return refusal(error, wanted)
+        response = answer(_shown(info, callers), 201)
         response.headers["Location"] = address(info.channel_name)
         return response
 
@@ -104,9 +104,12 @@ def address(channel_name: str) -> str:
 
 
 def _shown(info: AgentInfo, callers: Callers) -> AgentInfo:
-    """What is the operator's is not for people with tickets."""
+    """What is the operator's is not for people with tickets: a failure's reason is of the log."""
     has_ticket = callers.identify(request, by_query=False).channel_name is not None
-    return evolve(info, last_log=(), metadata={}, pid=None) if has_ticket else info
+    if not has_ticket:
+        return info
+    reason = "" if info.kind else info.reason
+    return evolve(info, last_log=(), metadata={}, pid=None, reason=reason)
 
 
 def _named(body: dict[str, Any], channel_name: str) -> dict[str, Any]:
@@ -115,9 +118,9 @@ def _named(body: dict[str, Any], channel_name: str) -> dict[str, Any]:
     return body | {"channel_name": channel_name}
 
 
-def _already(starter: Starter, wanted: Wanted) -> Response:
+def _already(starter: Starter, wanted: Wanted, callers: Callers) -> Response:
     info = starter.same(wanted)
     if info is not None:
-        return answer(info)
+        return answer(_shown(info, callers))
     text = f"Agent already running for channel: {wanted.options.channel_name}"
     return failure(409, "agent_already_running", text)

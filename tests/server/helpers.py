@@ -48,6 +48,7 @@ class FakeAgents:
     def __init__(self) -> None:
         self.fault: AgentError | None = None
         self.limit = 10
+        self.launches = True
         self.started: list[AgentOptions] = []
         self.tools: list[Tools | None] = []
         self.may_join = trio.Event()
@@ -58,6 +59,9 @@ class FakeAgents:
 
     def agents(self) -> list[AgentInfo]:
         return list(self._infos.values())
+
+    def can_launch(self) -> bool:
+        return self.launches
 
     def capacity(self) -> tuple[int, int]:
         return len(self._infos), self.limit

@@ -168,7 +168,7 @@ def test_at_the_start_a_broken_file_is_an_error(
         command.main(["--port", "0", "--profiles", "profiles.toml"])
     assert caught.value.code == 2
     told = capsys.readouterr().err
-    assert told == f"error: {path}: profiles.a.speed: must be 0.25 to 1.5\n"
+    assert told == f"error: PROFILES_FILE: {path}: profiles.a.speed: must be 0.25 to 1.5\n"
 
 
 class Gate(ModuleType):

@@ -47,6 +47,15 @@ async def test_one_that_cannot_says_why(
     assert told == (503, {"status": "not ready", "reasons": reasons})
 
 
+async def test_one_whose_processes_do_not_get_ready_is_not() -> None:
+    agents = FakeAgents()
+    agents.launches = False
+    assert await readiness(KEYED, agents) == (
+        503,
+        {"status": "not ready", "reasons": ["processes"]},
+    )
+
+
 async def test_it_is_full_when_the_last_place_is_taken() -> None:
     agents = FakeAgents()
     agents.limit = 2

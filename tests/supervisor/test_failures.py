@@ -4,7 +4,7 @@ import os
 import signal
 import sys
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +16,7 @@ from trio_websocket import WebSocketConnection
 
 from agent.config import Settings
 from agent.supervisor.info import AgentInfo
+from agent.supervisor.process import AgentProcess
 from agent.supervisor.supervisor import (
     StartFailed,
     Supervisor,
@@ -27,6 +28,7 @@ from tests.loopback import SESSION, Model, send
 from tests.supervisor.test_supervisor import (
     World,
     child,
+    handed,
     is_gone,
     once,
     options,
@@ -84,7 +86,7 @@ async def test_an_agent_that_is_killed_is_back_in_its_channel() -> None:
         first = pid_of(supervisor)
         os.kill(first, signal.SIGKILL)
         await until(lambda: states.count("running") == 2)
-        assert states == ["starting", "running", "restarting", "running"]
+        assert states == ["starting", "running", "restarting", "starting", "running"]
         info = supervisor.get("lobby")
         assert info.pid != first
         assert (info.restarts, info.reason) == (1, "")
@@ -146,6 +148,57 @@ async def test_the_servers_own_secrets_are_in_no_agents_environment(
         environ = environ_of(pid_of(supervisor))
     assert b"HARMLESS=for a tool" in environ
     assert b"hunter2" not in environ
+
+
+async def test_what_a_tool_leaves_behind_goes_though_agent_and_supervisor_are_killed() -> None:
+    async with world(HarmfulModel("leave_behind")) as w, child() as made:
+        await handed(made, w, "tests.supervisor.harmful:leave_behind")
+        told = b""
+        while b'"tool_result"' not in told or not told.endswith(b"\n"):
+            told += await made.control.receive_some()
+        [left] = [
+            int(line["event"]["output"])
+            for line in map(orjson.loads, told.splitlines())
+            if line.get("event", {}).get("type") == "tool_result"
+        ]
+        assert not is_gone(left)
+        made.process.kill()
+        await until(lambda: is_gone(left) or is_zombie(left))
+
+
+async def test_whatever_a_process_says_ends_no_other_agent(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with world() as w, an_agent(w, agent_restart="never") as (supervisor, _):
+        await supervisor.start(options("other"))
+        take = AgentProcess._take_message
+
+        def fail(process: AgentProcess, message: dict[str, Any]) -> None:
+            if process.channel_name == "lobby":
+                raise RecursionError("a bug")
+            take(process, message)
+
+        monkeypatch.setattr(AgentProcess, "_take_message", fail)
+        await until(lambda: len(supervisor.agents()) == 1)
+        assert supervisor.get("lobby").state == "failed"
+        assert supervisor.get("other").state == "running"
+    assert "a bug in listening to agent process" in caplog.text
+
+
+async def test_a_machine_without_threads_ends_no_agent(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Trio launches processes on one."""
+
+    async def refuse(*_: Any, **__: Any) -> None:
+        await trio.lowlevel.checkpoint()
+        raise RuntimeError("can't start new thread")
+
+    async with world() as w, an_agent(w, agents_warm=1) as (supervisor, _):
+        monkeypatch.setattr(trio, "run_process", refuse)
+        for number in range(3):
+            with suppress(StartFailed):  # one may be warm
+                await supervisor.start(options(f"other-{number}"))
+        await until(lambda: not supervisor.can_launch())
+        assert supervisor.get("lobby").state == "running"
 
 
 def environ_of(pid: int) -> bytes:

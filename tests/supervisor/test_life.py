@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 import trio
-from attrs import define, field
+from attrs import define, evolve, field
 from trio.testing import MockClock
 
 from agent.options import AgentOptions
@@ -36,8 +36,10 @@ class FakeProcess:
     on_message: Any = None
     channel_name: str = ""
     call_id: str = ""
+    told: dict[str, Any] = field(factory=dict)
 
-    async def tell(self, _: dict[str, Any]) -> None:
+    async def tell(self, message: dict[str, Any]) -> None:
+        self.told = message
         self.on_message(RUNNING)
         await trio.sleep(1)
         if self.end_told:
@@ -58,6 +60,9 @@ class FakePool:
         return self.processes.pop(0)
 
 
+AGAIN = ["running", "restarting", "starting", "running"]
+
+
 @pytest.mark.parametrize(
     ("told", "status", "wanted"),
     [
@@ -71,9 +76,13 @@ class FakePool:
             (["running", "failed"], "model"),
         ),
         # It is started again, and that one ends as was meant.
-        ({"reason": "lost", "kind": "model"}, 1, (["running", "restarting", "running"], "")),
-        ({}, 1, (["running", "restarting", "running"], "")),
-        ({}, -35, (["running", "restarting", "running"], "")),
+        (
+            {"reason": "lost", "kind": "model"},
+            1,
+            (AGAIN, ""),
+        ),
+        ({}, 1, (AGAIN, "")),
+        ({}, -35, (AGAIN, "")),
     ],
 )
 async def test_how_a_process_ends_says_what_becomes_of_its_agent(
@@ -96,3 +105,20 @@ async def test_how_a_process_ends_says_what_becomes_of_its_agent(
     await life.gone.wait()
     assert seen[: len(states)] == states
     assert life.info.kind == kind
+
+
+@pytest.mark.parametrize(("limit_s", "processes"), [(1.4, 1), (2.4, 2), (None, 3)])
+async def test_the_limit_of_a_call_is_that_of_all_its_processes(
+    limit_s: float | None, processes: int, nursery: trio.Nursery, autojump_clock: MockClock
+) -> None:
+    """Each fails after a second; the next is there half a second later, and then one."""
+    given = evolve(OPTIONS, max_duration_s=limit_s)
+    info = new_info(given, model="m", embedded=False)
+    life = Life(given, info, {}, Restarts(allowed=True), lambda *_: None)
+    made = [FakeProcess({"reason": "lost", "kind": "model"}, 1) for _ in range(2)]
+    pool: Any = FakePool([*made, FakeProcess({"reason": "over"}, 0)])
+    await nursery.start(life.run, pool, None)
+    await life.gone.wait()
+    assert 3 - len(pool.processes) == processes
+    assert [process.told["elapsed_s"] for process in made[:processes]] == [0, 1.5][:processes]
+    assert life.info.reason == ("over" if limit_s is None else "lost")

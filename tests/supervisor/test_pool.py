@@ -121,9 +121,11 @@ async def test_one_that_does_not_get_warm_is_ended_and_tried_again_later(
     await trio.sleep(WARM_S + RETRY_S / 2)
     assert it.launched[0].closed.is_set()
     assert "line of 0" in caplog.text
+    assert it.pool.fails
     it.works = True
     await trio.sleep(WARM_S + RETRY_S)
     assert len(it.pool) == 1
+    assert not it.pool.fails
 
 
 async def test_a_machine_that_launches_nothing_is_tried_again_later(

@@ -235,12 +235,29 @@ async def test_stopped_while_it_starts() -> None:
         assert [str(error) for error in failed] == ["it was stopped before it was in its channel"]
 
 
+async def test_a_start_waits_for_the_end_of_one_that_was_given_up() -> None:
+    """Whoever went away and comes back does not hear that there is an agent, which then ends."""
+    async with world(SilentModel()) as w, open_supervisor(w.settings) as supervisor:
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(supervisor.start, options())
+            await w.model.until(lambda: w.model.requests)
+            first = pid_of(supervisor)
+            nursery.cancel_scope.cancel()
+            with trio.CancelScope(shield=True), trio.move_on_after(60) as waiting:
+                async with trio.open_nursery() as again:
+                    again.start_soon(supervisor.start, options())
+                    await w.model.until(lambda: len(w.model.requests) == 2)
+                    assert is_gone(first)
+                    again.cancel_scope.cancel()
+        assert not waiting.cancelled_caught
+
+
 async def test_a_supervisor_that_ends_does_not_wait_for_an_agent_that_is_starting() -> None:
     async with world(SilentModel()) as w, trio.open_nursery() as nursery:
         async with open_supervisor(w.settings) as supervisor:
 
             async def start() -> None:
-                with pytest.raises(StartFailed, match="stopped before it was in its channel"):
+                with pytest.raises(StartFailed, match="the server is shutting down"):
                     await supervisor.start(options())
                 with pytest.raises(StartFailed, match="shutting down"):
                     await supervisor.start(options())
@@ -363,13 +380,14 @@ async def child() -> AsyncIterator[Child]:
             await process.wait()
 
 
-async def handed(made: Child, w: World) -> None:
-    await prepared(made, w)
+async def handed(made: Child, w: World, *tools: str) -> None:
+    await prepared(made, w, tools=tools)
     call: dict[str, Any] = {
         "options": to_plain(options()),
         "call_id": "c",
-        "tools": [],
+        "tools": tools,
         "mcp": None,
+        "elapsed_s": 0,
     }
     await made.control.send_all(orjson.dumps(call) + b"\n")
 

@@ -1,5 +1,7 @@
 """What is found wrong with a process, when, and what is not; when it is started again."""
 
+import os
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -9,7 +11,7 @@ from hypothesis import strategies as st
 from trio.testing import MockClock
 
 from agent.supervisor import capacity
-from agent.supervisor.capacity import AGENT_BYTES, default_limit
+from agent.supervisor.capacity import AGENT_BYTES, PER_CORE, default_limit
 from agent.supervisor.restarts import FIRST_S, LIMIT, LONGEST_S, WITHIN_S, Restarts
 from agent.supervisor.watching import STUCK_S, Fault, watch
 
@@ -177,6 +179,30 @@ def test_the_limit_goes_by_cores_and_memory(
 ) -> None:
     monkeypatch.setattr(capacity, "_cores", lambda: cores)
     monkeypatch.setattr(capacity, "_free_bytes", lambda: free)
+    assert default_limit() == limit
+
+
+@pytest.mark.parametrize(
+    ("told", "limit"),
+    [
+        ({"cpu.max": "150000 100000", "memory.max": "max"}, 2 * PER_CORE),
+        ({"cpu.max": "100000 100000", "memory.max": "max"}, PER_CORE),
+        ({"cpu.max": "max 100000", "memory.max": "max"}, 4 * PER_CORE),
+        ({"memory.max": str(5 * AGENT_BYTES), "memory.current": str(2 * AGENT_BYTES)}, 3),
+        ({}, 4 * PER_CORE),
+    ],
+)
+def test_a_container_has_the_room_that_it_was_given(
+    told: dict[str, str], limit: int, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    (tmp_path / "box").mkdir()
+    for name, text in told.items():
+        (tmp_path / "box" / name).write_text(f"{text}\n")
+    real = capacity._read
+    fakes = {"/proc/self/cgroup": "1:x:/y\n0::/box\n", "/proc/meminfo": "MemAvailable: 99999999 kB"}
+    monkeypatch.setattr(capacity, "_GROUPS", tmp_path)
+    monkeypatch.setattr(capacity, "_read", lambda path: fakes.get(str(path)) or real(path))
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: range(4), raising=False)
     assert default_limit() == limit
 
 

@@ -29,10 +29,17 @@ NOW = 1_800_000_000
 WS = "WEBSOCKET"
 
 
-def ticket(channel: str = "room", key: str = KEY, *, age_s: int = 0, secret: bytes = SECRET) -> str:
+def ticket(
+    channel: str = "room",
+    key: str = KEY,
+    *,
+    age_s: int = 0,
+    secret: bytes = SECRET,
+    profile: str | None = None,
+) -> str:
     """A ticket for a minute, minted so long ago."""
-    keys = Keys(Settings(server_api_key=key), OWN_KEY)
-    return Tickets(keys, secret, lambda: NOW - age_s).mint(key, channel, 60)[0]
+    tickets = Tickets(Keys(Settings(server_api_key=key), OWN_KEY), secret, lambda: NOW - age_s)
+    return tickets.mint(key, channel, 60, profile=profile)[0]
 
 
 GOOD = ticket()
@@ -338,8 +345,8 @@ async def test_attempts_on_a_server_with_keys(
 HOST, PAGE = {"Host": "evil.example"}, {"Origin": "https://app.example"}
 WITHOUT_KEYS: dict[str, Try] = {
     "own": Try(404, "agent_not_found", "POST", "/stop_agent", {}, STOP),
-    "with a ticket all the same": Try(
-        404, "agent_not_found", "POST", "/stop_agent", BY_TICKET, STOP
+    "with another server's ticket": Try(
+        401, "ticket_invalid", "POST", "/stop_agent", BY_TICKET, STOP
     ),
     "wrong origin": Try(403, "foreign_origin", "POST", "/stop_agent", FOREIGN, STOP),
     "wrong host": Try(403, "foreign_host", "GET", "/agents", HOST),

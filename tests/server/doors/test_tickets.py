@@ -12,7 +12,7 @@ from quart.typing import TestClientProtocol as Client
 from agent.config import Settings
 from agent.options import AgentOptions
 from agent.supervisor.event_log import EventLog
-from agent.supervisor.supervisor import Tools
+from agent.supervisor.supervisor import StartFailed, Tools
 from server.doors.auth import Keys
 from server.doors.tickets import Ticket, TicketInvalid, Tickets
 from server.profiles import ProfilesFile
@@ -194,6 +194,88 @@ async def test_a_ticket_has_the_profile_that_its_backend_has_named(tmp_path: Pat
     _, answer = await mint("")
     await client.put("/agents/room", headers=bearer(answer["ticket"]), json={"uid": 7})
     assert agents.started[-1].profile is None
+
+
+@pytest.mark.parametrize("method", ["GET", "PUT", "again"])
+async def test_no_answer_tells_people_with_tickets_what_is_the_operators(
+    method: str, tmp_path: Path
+) -> None:
+    path = tmp_path / "profiles.toml"
+    path.write_text("[profiles.a]\nmetadata = {tenant = 'hunter2'}")
+    agents = FakeAgents()
+    client = make_app(
+        WITH_KEY, agents, profiles=ProfilesFile(path), clock=lambda: NOW
+    ).test_client()
+    sent = bearer(ticket(profile="a"))
+    response = await client.put("/agents/room", headers=sent, json={"uid": 7})
+    if method == "again":
+        response = await client.put("/agents/room", headers=sent, json={"uid": 7})
+    elif method == "GET":
+        response = await client.get("/agents/room", headers=sent)
+    assert response.status_code in (200, 201)
+    told = await response.get_json()
+    assert (told["pid"], told["metadata"]) == (None, {})
+    assert agents.started[0].metadata == {"tenant": "hunter2"}
+
+
+async def test_why_a_start_failed_is_the_operators_to_read() -> None:
+    agents = FakeAgents()
+    agents.fault = StartFailed("the model at ws://hunter2 can't be reached", "model")
+    client = make_app(WITH_KEY, agents, clock=lambda: NOW).test_client()
+    body = {"channel_name": "room", "uid": 7}
+    for sent, words in ((ticket(), "model"), (KEY, str(agents.fault))):
+        response = await client.post("/start_agent", headers=bearer(sent), json=body)
+        told = await response.get_json()
+        assert (told["code"], told["error"]) == ("start_failed", f"Failed to start agent: {words}")
+    # Nor is it told afterwards.
+    agents.fault = None
+    await agents.start(AgentOptions(channel_name="room", uid=5))
+    agents.change("room", reason="hunter2", kind="model")
+    log = agents.logs["room"] = EventLog("run", clock=lambda: 5.0)
+    log.add({"type": "state", "state": "failed", "reason": "hunter2", "kind": "model"})
+    log.end()
+    for where in ("/agents/room", "/agents/room/events"):
+        for sent, is_told in ((ticket(), False), (KEY, True)):
+            response = await client.get(where, headers=bearer(sent))
+            text = await response.get_data(as_text=True)
+            assert ("hunter2" in text) is is_told
+            assert "model" in text
+
+
+async def test_a_profile_that_is_gone_tells_no_others(tmp_path: Path) -> None:
+    path = tmp_path / "profiles.toml"
+    path.write_text("[profiles.hunter2]")
+    app = make_app(WITH_KEY, profiles=ProfilesFile(path), clock=lambda: NOW)
+    response = await app.test_client().put(
+        "/agents/room", headers=bearer(ticket(profile="gone")), json={"uid": 7}
+    )
+    assert response.status_code == 400
+    assert "hunter2" not in await response.get_data(as_text=True)
+
+
+async def test_tickets_of_two_profiles_do_not_share_an_answer(tmp_path: Path) -> None:
+    path = tmp_path / "profiles.toml"
+    path.write_text("[profiles.a]\n[profiles.b]")
+    app = make_app(WITH_KEY, profiles=ProfilesFile(path), clock=lambda: NOW)
+    client, statuses = app.test_client(), []
+    for profile in ("a", "a", "b"):
+        headers = bearer(ticket(profile=profile)) | {"Idempotency-Key": "k"}
+        response = await client.put("/agents/room", headers=headers, json={"uid": 7})
+        statuses.append(response.status_code)
+    assert statuses == [201, 201, 422]
+
+
+async def test_without_keys_a_ticket_has_its_profile_all_the_same(tmp_path: Path) -> None:
+    path = tmp_path / "profiles.toml"
+    path.write_text(PROFILES)
+    agents = FakeAgents()
+    client = make_app(
+        Settings(openai_api_key="k"), agents, profiles=ProfilesFile(path)
+    ).test_client()
+    body = {"channel_name": "room", "profile": "waiter"}
+    minted = await (await client.post("/tickets", json=body)).get_json()
+    await client.put("/agents/room", headers=bearer(minted["ticket"]), json={"uid": 7})
+    assert agents.started[0].profile == "waiter"
 
 
 async def test_people_with_tickets_do_not_see_what_tools_do() -> None:

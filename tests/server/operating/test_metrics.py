@@ -75,6 +75,7 @@ def test_a_run_of_events() -> None:
     server.tell("events_dropped", count=3)
     server.tell("transcript", text="...")
     server.tell("state", state="restarting", kind="crashed")
+    server.tell("state", state="starting", restarts=1)
     server.tell("state", state="running")
     server.tell("metrics", turns=1)
     server.tell("state", state="failed", kind="stuck")
