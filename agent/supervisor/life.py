@@ -185,12 +185,13 @@ class Life:
         process.channel_name, process.call_id = self._name, self.info.call_id
         self.info = evolve(self.info, pid=process.pid, last_log=())
         self._process, self._was_warm = process, process.warm.is_set()
+        end: End | None = None
         try:
-            return await self._watched(process, memory_limit, task_status)
-        except trio.Cancelled:
-            self._gives_up("the start was given up")
-            raise
+            end = await self._watched(process, memory_limit, task_status)
+            return end
         finally:
+            if end is None:
+                self._gives_up("the start was given up")
             process.end()
             with trio.CancelScope(shield=True):
                 await process.gone.wait()
