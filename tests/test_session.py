@@ -433,6 +433,16 @@ async def test_limits(
         assert trio.current_time() - began == pytest.approx(after_s, abs=0.3)
 
 
+@pytest.mark.parametrize(("elapsed_s", "left_s"), [(50.5, 9.5), (60, 0), (90, 0)])
+async def test_the_limit_of_a_call_counts_what_was_before_a_restart(
+    elapsed_s: float, left_s: float, autojump_clock: MockClock
+) -> None:
+    async with a_call(evolve(OPTIONS, max_duration_s=60), elapsed_s=elapsed_s) as call:
+        began = trio.current_time()
+        assert await _ended(call) == Outcome("the limit of 60 s was reached", 0)
+        assert trio.current_time() - began == pytest.approx(left_s, abs=0.3)
+
+
 async def test_a_recordings_end_waits_for_the_answer(autojump_clock: MockClock) -> None:
     async with a_call() as call:
         call.channel.tell.send_nowait(RecordingOver())

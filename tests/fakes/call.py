@@ -45,6 +45,7 @@ async def a_call(
     channel: MemoryChannel | None = None,
     patience_s: float = 3600,
     tools: ToolContext | None = None,
+    elapsed_s: float = 0.0,
 ) -> AsyncIterator[Running]:
     """A call in which the person is already there, unless it is said otherwise.
 
@@ -65,6 +66,7 @@ async def a_call(
             tap=Tap(),
             chat_prefix="t",
             tools=tools,
+            elapsed_s=elapsed_s,
             on_event=events.append,
         )
         running = Running(model, channel, call, events)
