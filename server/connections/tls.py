@@ -28,5 +28,5 @@ def load_tls(settings: Settings) -> ssl.SSLContext | None:
     try:
         return config.create_ssl_context()
     except OSError as error:  # ssl.SSLError is one
-        words = f"cannot be used as a certificate and its key: {error}"
+        words = f"cannot be used as a certificate and its key without a password: {error}"
         raise ConfigError(f"TLS_CERT_FILE, TLS_KEY_FILE: {certificate}, {key} {words}") from error

@@ -158,6 +158,8 @@ class Webhook:
                     return _Answer(response.status_code, f"status {response.status_code}", asked)
         except trio.TooSlowError:
             return _Answer(None, f"no answer within {TRY_S:g} s")
+        except RuntimeError as error:
+            return _Answer(None, f"it cannot be tried: {error}")  # no thread to look its name up
         except httpx2.TransportError as error:
             # Its own words could name the URL.
             return _Answer(None, type(error).__name__)

@@ -178,6 +178,15 @@ async def test_it_is_given_up_after_a_number_of_tries_with_one_line(
     assert "hunter2" not in caplog.text
 
 
+async def test_a_machine_without_threads_ends_no_server(autojump_clock: MockClock) -> None:
+    """A host's name is looked up on one."""
+    receiver = Receiver(RuntimeError("can't start new thread"))
+    async with posting(receiver) as hook:
+        hook.put()
+        await trio.sleep(10)
+        assert hook.counted == {"delivered": 1}
+
+
 @pytest.mark.parametrize(
     ("header", "gap"),
     [
