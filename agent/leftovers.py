@@ -2,7 +2,7 @@
 
 import os
 import subprocess
-from functools import cache
+from functools import cache, partial
 from typing import Final
 
 _WATCH: Final = (
@@ -17,16 +17,16 @@ def end_group_with_us() -> None:
     """Have all that is in our process group killed when we are gone, however we end.
 
     A shell waits for the end of a pipe whose other side we alone hold, so that nobody else has to
-    be left for it: not the supervisor, which does the same. Once is enough.
+    be left for it: not the supervisor, which does the same. Once is enough. Whoever does not lead
+    a group has none to end, and nothing is done.
 
-    To be called by the leader of a group of its own only. What escapes: a process that makes a
-    session or a group of its own.
+    What escapes: a process that makes a session or a group of its own.
 
     :raises OSError: there is no shell, or no process can be launched.
     """
+    if os.getpgrp() != os.getpid():
+        return
     ours, held = os.pipe()
-    # Nothing ever closes the other side but the system, as the very last; nor is it inherited.
-    _for_good.append(held)
     try:
         launched = subprocess.Popen(
             ["/bin/sh", "-c", _WATCH],
@@ -35,9 +35,15 @@ def end_group_with_us() -> None:
             stderr=subprocess.DEVNULL,
             env={},
         )
+    except OSError:
+        os.close(held)
+        raise
     finally:
         os.close(ours)
+    # Nothing closes our side but the system, as the very last. No program that is launched has it;
+    # what is only forked would.
+    os.register_at_fork(after_in_child=partial(os.close, held))
     _for_good.append(launched)
 
 
-_for_good: Final[list[object]] = []
+_for_good: Final[list[subprocess.Popen[bytes]]] = []

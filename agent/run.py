@@ -134,6 +134,7 @@ async def _run(
     on_state: Callable[[dict[str, Any]], None],
     on_event: Callable[[Event], None],
 ) -> Outcome:
+    began = trio.current_time()
     name = _model_name(settings, options)
     joined = channel_for(settings, options, recording)
     async with (
@@ -155,7 +156,8 @@ async def _run(
                 warn_at=settings.queue_warn,
                 tools=chosen,
                 approves=mcp.approves,
-                elapsed_s=elapsed_s,
+                # One that goes on counts its own joining, too.
+                elapsed_s=elapsed_s and elapsed_s + trio.current_time() - began,
                 on_event=on_event,
             )
             about = {

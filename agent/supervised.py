@@ -161,7 +161,10 @@ async def _hold(
 def _load(modules: list[str]) -> ToolContext:
     """The operator's tools. What they launch, perhaps as they are imported, ends with us."""
     if modules:
-        end_group_with_us()
+        try:
+            end_group_with_us()
+        except OSError as error:
+            _log.warning("what tools launch may outlive a killed server: %s", error)
     return load_tools(*modules)
 
 

@@ -21,6 +21,7 @@ from agent.supervisor.supervisor import (
 from server.answers import bad_request, failure, shutting_down
 from server.bodies import BadBody, check_options
 from server.doors.callers import Callers
+from server.doors.tickets import TICKET_OPTIONS
 from server.profiles import ProfilesFile
 from server.repeating import HEADER
 
@@ -98,7 +99,10 @@ class Starter:
             if by_ticket:  # nor is it to read which others there are
                 raise BadBody([("", "The ticket's profile is gone")]) from None
             raise
-        options = check_options(body, profile.under(body))
+        try:
+            options = check_options(body, profile.under(body))
+        except BadBody as error:
+            raise BadBody(_faults(error.details, by_ticket=by_ticket)) from error
         mcp = None if profile.mcp is None else str(profile.mcp)
         tools = Tools(profile.modules, profile.tools, mcp) if profile.has_tools else None
         return Wanted(options, tools, request.headers.get(HEADER), by_ticket)
@@ -134,16 +138,23 @@ class Starter:
             raise BadBody([("profile", str(error))]) from error
 
 
+def _faults(faults: list[tuple[str, str]], *, by_ticket: bool) -> list[tuple[str, str]]:
+    """What may be told of these. Of a profile's options a ticket's holder is to read nothing."""
+    if not by_ticket:
+        return faults
+    own = [(path, words) for path, words in faults if path.split(".")[0] in TICKET_OPTIONS]
+    return own or [("", "This server is not set up for it")]
+
+
 def refusal(error: AgentError, wanted: Wanted) -> Response:
     """The answer to a start that failed, but for a channel that has its agent."""
     text = f"Failed to start agent: {error.kind if wanted.by_ticket else error}"
     match error:
         case OptionsError():
-            return bad_request(error.faults)
+            return bad_request(_faults(error.faults, by_ticket=wanted.by_ticket))
         case ConfigError():
             # An option that is well formed but does not go with how this server is set up.
-            words = "This server is not set up for it" if wanted.by_ticket else str(error)
-            return bad_request([("", words)])
+            return bad_request(_faults([("", str(error))], by_ticket=wanted.by_ticket))
         case TooManyAgents():
             response = failure(503, "too_many_agents", text)
             response.headers["Retry-After"] = str(max(1, math.ceil(error.retry_after_s)))

@@ -2,6 +2,7 @@
 
 import math
 import os
+import re
 from pathlib import Path
 from typing import Final
 
@@ -36,7 +37,8 @@ def _free_bytes() -> int | None:
     frees = [int(line[1]) * 1024 for line in found]
     most, taken = _of_our_group("memory.max"), _of_our_group("memory.current")
     if most.isdecimal() and taken.isdecimal():
-        frees.append(max(0, int(most) - int(taken)))
+        cached = re.search(r"^inactive_file (\d+)$", _of_our_group("memory.stat"), re.MULTILINE)
+        frees.append(max(0, int(most) - int(taken) + int(cached[1] if cached else 0)))
     return min(frees, default=None)
 
 

@@ -80,7 +80,7 @@ class Life:
         self.joined = False
         self.restarts = restarts
         self.changed = trio.Event()
-        self._stopped = self._is_shutdown = False
+        self._stopped = self._is_shutdown = self._is_given_up = False
         self._joined_at = math.inf
         self._process: AgentProcess | None = None
         self._was_warm = False
@@ -243,7 +243,7 @@ class Life:
             self._last = message
             if not message.get("kind") and not self._stopped:
                 self.becomes("stopping", reason=str(message.get("reason", "")))
-        elif not self._stopped:
+        elif not (self._stopped or self._is_given_up):
             joined.set()
             self.becomes(
                 "running",
@@ -287,6 +287,7 @@ class Life:
     def _gives_up(self, reason: str) -> None:
         """It does not get into its channel any more: another start waits for its end."""
         if not self.joined and not self._stopped:
+            self._is_given_up = True
             self.becomes("stopping", reason=reason)
 
     def _note_exit(self, process: AgentProcess) -> None:

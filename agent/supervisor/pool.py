@@ -20,6 +20,7 @@ WARM_S: Final = 30.0
 """Within which a process is warm, on a machine that is very busy; else something is amiss."""
 RETRY_S: Final = 10.0
 """After one that did not get warm: whatever is wrong will be wrong again."""
+_FAILURES: Final = 2
 
 _log = logging.getLogger(__name__)
 
@@ -29,7 +30,6 @@ class Pool:
 
     :param size: how many are kept; 0: none, and each start launches its own.
     :param launch: launches one, which is owned by somebody else.
-    :ivar fails: the last one did not get warm.
     """
 
     def __init__(self, size: int, launch: Callable[[], Awaitable[AgentProcess]]) -> None:
@@ -37,7 +37,7 @@ class Pool:
         self._ready: deque[AgentProcess] = deque()
         self._wanted = trio.Event()
         self._taken_at = float("-inf")
-        self.fails = False
+        self._failures = 0
 
     def __len__(self) -> int:
         return len(self._ready)
@@ -45,6 +45,11 @@ class Pool:
     def pids(self) -> list[int]:
         """Of those that are warm."""
         return [process.pid for process in self._ready]
+
+    @property
+    def fails(self) -> bool:
+        """None is warm, and of late none gets so. One that does not may have had bad luck."""
+        return not self._ready and self._failures >= _FAILURES
 
     async def take(self) -> AgentProcess:
         """A process for an agent: a warm one, or one that is just being launched.
@@ -68,8 +73,10 @@ class Pool:
                     self._wanted = trio.Event()
                     await self._wanted.wait()
                 await self._until_calm()
-                self.fails = not await self._add(nursery)
-                if self.fails:
+                if await self._add(nursery):
+                    self._failures = 0
+                else:
+                    self._failures += 1
                     await trio.sleep(RETRY_S)
 
     async def _until_calm(self) -> None:

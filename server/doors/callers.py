@@ -81,15 +81,15 @@ class Callers:
         :raises Refused: nobody whom we know.
         """
         sent = call.headers.getlist("Authorization")
-        if not self.keys.needed and not (sent and _bearer(sent[0]).startswith(PREFIX)):
+        tickets = call.args.getlist("ticket") if by_query else []
+        if not self.keys.needed and not _has_ticket(sent, tickets):
             return Caller(is_own=bool(sent) and self.keys.find(_bearer(sent[0])) == self.keys.own)
         if len(sent) > 1:
             # A proxy in front may have looked at the other.
             raise Refused(401, "unauthorized", "There is more than one Authorization header")
         if sent:
             return self._of_header(sent[0])
-        tickets = call.args.getlist("ticket")
-        if by_query and len(tickets) == 1:
+        if len(tickets) == 1:
             return self._of_ticket(tickets[0])
         if _NAMES_OF_KEYS & _folded(call.args):
             raise _key_in_query()
@@ -112,6 +112,10 @@ class Callers:
         except TicketInvalid:
             raise Refused(401, "ticket_invalid", "The ticket is not valid: get another") from None
         return Caller(ticket.key, ticket.channel_name, ticket.profile)
+
+
+def _has_ticket(sent: list[str], in_query: list[str]) -> bool:
+    return bool(in_query) or any(_bearer(each).startswith(PREFIX) for each in sent)
 
 
 def _bearer(authorization: str) -> str:

@@ -13,6 +13,7 @@ from server.doors.auth import is_own_host, is_own_page
 from server.doors.callers import Call, Caller, Callers, Refused
 from server.doors.cors import Origins, preflight
 from server.doors.rates import Rates, client_of
+from server.doors.tickets import TICKET_OPTIONS
 from server.stages import Stages
 
 # By the rules of the routes, and not by paths: a path that is written in another way has the same
@@ -32,10 +33,6 @@ _COUNTED: Final = (
 )
 # What a server that is to stop does not do any more. Calls may end, and their people come back.
 _STARTS: Final = (("POST", "/start_agent"), ("PUT", "/agents/<channel_name>"))
-# What whoever holds a ticket may say of an agent. All else would be at the operator's cost.
-_TICKET_OPTIONS: Final = frozenset(
-    {"channel_name", "uid", "rtc", "language", "voice", "subscribe_uid"}
-)
 # All that a ticket may do, each for its own channel.
 _BY_TICKET: Final = (
     ("POST", "/start_agent"),
@@ -165,7 +162,7 @@ async def _check_body(call: Request, caller: Caller) -> None:
     by_path = {"channel_name": caller.channel_name} if call.view_args else {}
     if not isinstance(body, dict) or (by_path | body).get("channel_name") != caller.channel_name:
         raise _other_channel()
-    if (call.method, _rule(call)) in _STARTS and (others := set(body) - _TICKET_OPTIONS):
+    if (call.method, _rule(call)) in _STARTS and (others := set(body) - TICKET_OPTIONS):
         words = ", ".join(sorted(others))[:200]
         raise Refused(403, "ticket_options", f"A ticket does not allow these options: {words}")
 

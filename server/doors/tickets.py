@@ -20,6 +20,10 @@ from server.doors.auth import Keys
 
 PREFIX: Final = "ticket."
 """So that tickets are known for what they are, by people and by programs that look for secrets."""
+TICKET_OPTIONS: Final = frozenset(
+    {"channel_name", "uid", "rtc", "language", "voice", "subscribe_uid"}
+)
+"""What whoever holds one may say of an agent. All else would be at the operator's cost."""
 
 
 class TicketInvalid(Exception):

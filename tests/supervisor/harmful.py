@@ -1,6 +1,7 @@
 """Tools that do harm to the agent that has them."""
 
 import ctypes
+import os
 import subprocess
 import time
 
@@ -30,6 +31,16 @@ async def take_memory() -> str:
     """Take ever more memory without ever giving the event loop a turn; this much at most."""
     take_memory_slowly()
     return "never"
+
+
+@tool(responds=False)
+def fork() -> int:
+    """Leave a process behind that was only forked."""
+    child = os.fork()
+    if not child:
+        time.sleep(LONG_S)
+        os._exit(0)
+    return child
 
 
 def take_memory_slowly() -> None:

@@ -150,9 +150,12 @@ async def test_the_servers_own_secrets_are_in_no_agents_environment(
     assert b"hunter2" not in environ
 
 
-async def test_what_a_tool_leaves_behind_goes_though_agent_and_supervisor_are_killed() -> None:
-    async with world(HarmfulModel("leave_behind")) as w, child() as made:
-        await handed(made, w, "tests.supervisor.harmful:leave_behind")
+@pytest.mark.parametrize("tool", ["leave_behind", "fork"])
+async def test_what_a_tool_leaves_behind_goes_though_agent_and_supervisor_are_killed(
+    tool: str,
+) -> None:
+    async with world(HarmfulModel(tool)) as w, child() as made:
+        await handed(made, w, f"tests.supervisor.harmful:{tool}")
         told = b""
         while b'"tool_result"' not in told or not told.endswith(b"\n"):
             told += await made.control.receive_some()

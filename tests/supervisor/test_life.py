@@ -9,6 +9,7 @@ from attrs import define, evolve, field
 from trio.testing import MockClock
 
 from agent.options import AgentOptions
+from agent.supervisor.info import JoinTimeout
 from agent.supervisor.life import Life, new_info
 from agent.supervisor.restarts import Restarts
 
@@ -122,3 +123,37 @@ async def test_the_limit_of_a_call_is_that_of_all_its_processes(
     assert 3 - len(pool.processes) == processes
     assert [process.told["elapsed_s"] for process in made[:processes]] == [0, 1.5][:processes]
     assert life.info.reason == ("over" if limit_s is None else "lost")
+
+
+@define
+class LateProcess(FakeProcess):
+    """One that is in its channel just when nobody waits for that any more."""
+
+    async def tell(self, message: dict[str, Any]) -> None:
+        await trio.lowlevel.checkpoint()
+
+    def end(self) -> None:
+        self.on_message(RUNNING)
+        self.closed.set()
+        self.gone.set()
+
+
+@pytest.mark.parametrize("is_cancelled", [False, True])
+async def test_a_start_that_was_given_up_does_not_succeed_after_all(
+    is_cancelled: bool, nursery: trio.Nursery, autojump_clock: MockClock
+) -> None:
+    states: list[str] = []
+    info = new_info(OPTIONS, model="m", embedded=False)
+    life = Life(
+        OPTIONS, info, {}, Restarts(allowed=True), lambda _, event: states.append(event["state"])
+    )
+    pool: Any = FakePool([LateProcess({}, 0)])
+    if is_cancelled:
+        with trio.move_on_after(1):
+            await nursery.start(life.run, pool, None)
+    else:
+        with pytest.raises(JoinTimeout):
+            await nursery.start(life.run, pool, None)
+    assert "running" not in states
+    assert not life.joined
+    assert states[0] == "stopping"

@@ -121,11 +121,29 @@ async def test_one_that_does_not_get_warm_is_ended_and_tried_again_later(
     await trio.sleep(WARM_S + RETRY_S / 2)
     assert it.launched[0].closed.is_set()
     assert "line of 0" in caplog.text
-    assert it.pool.fails
+    assert not it.pool.fails
     it.works = True
     await trio.sleep(WARM_S + RETRY_S)
     assert len(it.pool) == 1
     assert not it.pool.fails
+
+
+async def test_it_fails_where_none_is_warm_and_twice_none_got_so(
+    nursery: trio.Nursery, autojump_clock: MockClock
+) -> None:
+    it, seen = Launcher(nursery), []
+    await trio.sleep(10)
+    it.fault = BlockingIOError("no processes left")
+    await it.pool.take()
+    await trio.sleep(5 * RETRY_S)
+    seen.append(it.pool.fails)  # one is left
+    await it.pool.take()
+    await trio.sleep(RETRY_S)
+    seen.append(it.pool.fails)
+    it.fault = None
+    await trio.sleep(2 * RETRY_S)
+    seen.append(it.pool.fails)
+    assert seen == [False, True, False]
 
 
 async def test_a_machine_that_launches_nothing_is_tried_again_later(

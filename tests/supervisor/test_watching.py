@@ -182,13 +182,17 @@ def test_the_limit_goes_by_cores_and_memory(
     assert default_limit() == limit
 
 
+OF_MEMORY = {"memory.max": str(5 * AGENT_BYTES), "memory.current": str(2 * AGENT_BYTES)}
+
+
 @pytest.mark.parametrize(
     ("told", "limit"),
     [
         ({"cpu.max": "150000 100000", "memory.max": "max"}, 2 * PER_CORE),
         ({"cpu.max": "100000 100000", "memory.max": "max"}, PER_CORE),
         ({"cpu.max": "max 100000", "memory.max": "max"}, 4 * PER_CORE),
-        ({"memory.max": str(5 * AGENT_BYTES), "memory.current": str(2 * AGENT_BYTES)}, 3),
+        (OF_MEMORY, 3),
+        (OF_MEMORY | {"memory.stat": f"anon 5\ninactive_file {AGENT_BYTES}\nx 1"}, 4),
         ({}, 4 * PER_CORE),
     ],
 )

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from quart.typing import TestClientProtocol as Client
 
 from agent.config import Settings
-from agent.options import AgentOptions
+from agent.options import AgentOptions, OptionsError
 from agent.supervisor.event_log import EventLog
 from agent.supervisor.supervisor import StartFailed, Tools
 from server.doors.auth import Keys
@@ -242,6 +242,25 @@ async def test_why_a_start_failed_is_the_operators_to_read() -> None:
             assert "model" in text
 
 
+@pytest.mark.parametrize(
+    ("faults", "told"),
+    [
+        ([("tools", "there are: hunter2"), ("voice", "too long")], [("voice", "too long")]),
+        ([("tools", "there are: hunter2")], [("", "This server is not set up for it")]),
+    ],
+)
+async def test_faults_of_a_profile_are_the_operators_to_read(
+    faults: list[tuple[str, str]], told: list[tuple[str, str]]
+) -> None:
+    agents = FakeAgents()
+    agents.fault = OptionsError(faults)
+    client = make_app(WITH_KEY, agents, clock=lambda: NOW).test_client()
+    for sent, expected in ((ticket(), told), (KEY, faults)):
+        response = await client.put("/agents/room", headers=bearer(sent), json={"uid": 7})
+        details = (await response.get_json())["details"]
+        assert [(detail["path"], detail["message"]) for detail in details] == expected
+
+
 async def test_a_profile_that_is_gone_tells_no_others(tmp_path: Path) -> None:
     path = tmp_path / "profiles.toml"
     path.write_text("[profiles.hunter2]")
@@ -276,6 +295,10 @@ async def test_without_keys_a_ticket_has_its_profile_all_the_same(tmp_path: Path
     minted = await (await client.post("/tickets", json=body)).get_json()
     await client.put("/agents/room", headers=bearer(minted["ticket"]), json={"uid": 7})
     assert agents.started[0].profile == "waiter"
+    # And it is for its channel, wherever it stands.
+    response = await client.get(f"/agents/other/events?ticket={minted['ticket']}")
+    assert (await response.get_json())["code"] == "ticket_channel"
+    assert (await client.get("/agents/other/events?ticket=none")).status_code == 401
 
 
 async def test_people_with_tickets_do_not_see_what_tools_do() -> None:
