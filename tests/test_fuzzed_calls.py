@@ -29,7 +29,7 @@ from tests.protocol.official import models, newer_instances, whole_instances
 
 MANY = 100
 """Messages of one example: 100,000 where there are 1,000 examples."""
-MESSAGES = max(2000, MANY * settings().max_examples)
+MESSAGES = max(1000, MANY * settings().max_examples // 2)
 """Messages of one kind that flood a call."""
 KEPT = 100
 """What a container of a call has in it at most, where there is no word of another limit."""

@@ -4,7 +4,7 @@ clock may do.
 The server here is a few lines of its own, as is the person's end, which counts the samples that it
 hears: neither knows how the agent keeps its accounts. Events and requests cross on the way.
 
-An ordinary run tries some hundreds of interleavings, `make prove` tens of thousands.
+An ordinary run tries some dozens of interleavings, `make prove` tens of thousands.
 """
 
 import itertools
@@ -48,7 +48,7 @@ from agent.protocol.session import TurnDetection
 from agent.streams.downlink import Downlink
 from tests.fakes.far_end import PARTS, Counts, FarEnd, numbered
 
-MANY: Final = 60 if settings().max_examples < 1000 else 20_000
+MANY: Final = 40 if settings().max_examples < 1000 else 20_000
 STEPS: Final = 60
 LEAD_MS, STEP_MS = 60, 40
 

@@ -5,7 +5,7 @@ The server here knows nothing of how the agent keeps its accounts: it holds to w
 does with function calls, with what is told on the way in both directions, and checks what the agent
 says to it. A person's client answers, or does not.
 
-An ordinary run tries some hundreds of interleavings, `make prove` ten thousand.
+An ordinary run tries some dozens of interleavings, `make prove` ten thousand.
 """
 
 from base64 import b64encode
@@ -32,7 +32,7 @@ from agent.tools.declaring import OnInterruption
 from tests.fakes.call import OPTIONS
 from tests.fakes.channel import PERSON, MemoryChannel
 
-MANY: Final = 80 if settings().max_examples < 1000 else 10_000
+MANY: Final = 50 if settings().max_examples < 1000 else 10_000
 TIMEOUT_S: Final = 2.0
 SETTLED_S: Final = 60
 """After which everything has come to its end."""

@@ -51,11 +51,6 @@ CASES = {
     "an app id that is none": Case(
         {}, 2, "AGORA_APP_ID: must be 32 hexadecimal digits", environ={"AGORA_APP_ID": "app"}
     ),
-    "a ban": Case(
-        {"outcome": [["on_connecting", 2, 0, 0], ["on_connection_failure", 5, 3, 0.05]]},
-        1,
-        "could not be joined: we were banned from the channel",
-    ),
     "a network that does not answer": Case(
         {"outcome": "silent"}, 1, "did not let us into the channel within 10 s"
     ),

@@ -16,6 +16,7 @@ import trio
 from trio.testing import MockClock, memory_stream_pair
 from trio_websocket import ConnectionClosed, WebSocketConnection
 
+from agent.embedded import __main__ as program
 from agent.embedded.scripts import read_script, script
 from agent.embedded.wire.endpoint import ModelOptions
 from agent.embedded.wire.gate import Gate
@@ -366,10 +367,18 @@ def run(directory: Path, *arguments: object, **variables: str) -> tuple[int, str
     return done.returncode, done.stderr
 
 
+@pytest.fixture
+def in_process(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
+    """So that the command does no harm here: a process of its own takes a second each time."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(program, "hold_signals", lambda: None)
+    monkeypatch.setattr(program, "setup_logging", lambda *_: None)
+    return monkeypatch
+
+
 @pytest.mark.parametrize(
     ("arguments", "variables", "words"),
     [
-        (["--host", "0.0.0.0"], {}, "so EMBEDDED_API_KEY must be set"),
         (["--host", "no.such.host.invalid"], {}, "is no address of this machine"),
         (["--script", "nowhere.txt"], {}, "EMBEDDED_SCRIPT: nowhere.txt: cannot be read"),
         (["--faults", "nowhere.json"], {}, "EMBEDDED_FAULTS: nowhere.json: cannot be read"),
@@ -380,11 +389,24 @@ def run(directory: Path, *arguments: object, **variables: str) -> tuple[int, str
     ],
 )
 def test_bad_configuration_is_one_line_and_status_2(
-    tmp_path: Path, arguments: list[str], variables: dict[str, str], words: str
+    arguments: list[str],
+    variables: dict[str, str],
+    words: str,
+    capsys: pytest.CaptureFixture[str],
+    in_process: pytest.MonkeyPatch,
 ) -> None:
-    status, err = run(tmp_path, *arguments, **variables)
+    for name, value in variables.items():
+        in_process.setenv(name, value)
+    with pytest.raises(SystemExit) as caught:
+        program.main(arguments)
+    assert caught.value.code == 2
+    assert words in capsys.readouterr().err.splitlines()[-1]
+
+
+def test_a_process_with_bad_configuration_ends_so(tmp_path: Path) -> None:
+    status, err = run(tmp_path, "--host", "0.0.0.0")
     assert status == 2
-    assert words in err.splitlines()[-1]
+    assert "so EMBEDDED_API_KEY must be set" in err.splitlines()[-1]
     assert "Traceback" not in err
 
 
