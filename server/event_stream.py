@@ -37,7 +37,7 @@ def server_sent(
     last_id: str | None,
     *,
     head: bool = False,
-    shown: Callable[[Event], Event | None] = lambda event: event,
+    shown: Callable[[Event], Event | None] | None = None,
 ) -> Response:
     """The answer that streams a log to its end, which may be hours away.
 
@@ -45,7 +45,7 @@ def server_sent(
 
     :param last_id: the `Last-Event-ID` of the request.
     :param head: only the answer's head is wanted.
-    :param shown: what the reader may have of an event; None: nothing.
+    :param shown: what the reader may have of an event, if anything; by default all of each.
     """
     if log.is_read(last_id):
         return Response(b"", 204)
@@ -58,7 +58,7 @@ def server_sent(
 
 
 async def _stream(
-    reader: Reader, shown: Callable[[Event], Event | None]
+    reader: Reader, shown: Callable[[Event], Event | None] | None
 ) -> AsyncGenerator[bytes, None]:
     yield _ALIVE  # so that the answer begins, and a client knows that it reads
     while True:
@@ -69,7 +69,7 @@ async def _stream(
             yield _ALIVE
         elif found is None:
             return
-        elif (event := shown(found[1])) is not None:
+        elif (event := found[1] if shown is None else shown(found[1])) is not None:
             yield _event(found[0], event)
 
 

@@ -5,7 +5,9 @@ HYPOTHESIS_PROFILE=prove tries many examples.
 
 import gc
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Any, TypeAlias
 
 import pytest
 from attrs import evolve
@@ -15,6 +17,8 @@ from agent.protocol import encode
 from agent.protocol.client_events import RealtimeClientEvent
 from agent.streams import model
 from tests.official import official_client_event
+
+MainOf: TypeAlias = Callable[[Any, list[str], Mapping[str, str]], None]
 
 # A machine that is busy is no fault of the code's, so nothing here is timed.
 _UNTIMED = [HealthCheck.too_slow]
@@ -46,3 +50,18 @@ def all_that_the_agent_sends_is_official() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setitem(model._DIALECTS, "ga", evolve(model._DIALECTS["ga"], encode=checked))
         yield
+
+
+@pytest.fixture
+def main_of(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> MainOf:
+    """Runs a command in this process, in an empty folder: one of its own takes a second."""
+
+    def run(module: Any, arguments: list[str], environ: Mapping[str, str]) -> None:
+        monkeypatch.chdir(tmp_path)
+        for name, value in environ.items():
+            monkeypatch.setenv(name, value)
+        monkeypatch.setattr(module, "hold_signals", lambda: None)
+        monkeypatch.setattr(module, "setup_logging", lambda *_: None)
+        module.main(arguments)
+
+    return run

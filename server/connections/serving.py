@@ -70,7 +70,7 @@ class Server:
     def __init__(self, doors: Sequence[Door], crowd: Crowd, nursery: trio.Nursery) -> None:
         self._doors, self._crowd, self._nursery = doors, crowd, nursery
         self._accepting = trio.CancelScope()
-        self._context = WorkerContext(None)
+        self._config, self._context = _config(), WorkerContext(None)
         self._streams: set[BoundedStream] = set()
         self._none_open = trio.Event()
 
@@ -98,14 +98,13 @@ class Server:
                     accepting.start_soon(self._accept, app, door)
 
     async def _accept(self, app: ASGIFramework, door: Door) -> None:
-        handle = partial(self._let_in, app, _config(), door.tls)
+        handle = partial(self._let_in, app, door.tls)
         listener = trio.SocketListener(trio.socket.from_stdlib_socket(door.listening))
         await trio.serve_listeners(handle, [listener], handler_nursery=self._nursery)
 
     async def _let_in(
         self,
         app: ASGIFramework,
-        config: Config,
         tls: ssl.SSLContext | None,
         stream: trio.SocketStream,
     ) -> None:
@@ -116,14 +115,13 @@ class Server:
             stream.socket.close()
             return
         try:
-            await self._handle(app, config, tls, stream)
+            await self._handle(app, tls, stream)
         finally:
             self._crowd.leave(client)
 
     async def _handle(
         self,
         app: ASGIFramework,
-        config: Config,
         tls: ssl.SSLContext | None,
         stream: trio.SocketStream,
     ) -> None:
@@ -136,13 +134,13 @@ class Server:
         wrapped = ASGIWrapper(Attended(app, waiting))
         try:
             with waiting:
-                await _Connection(wrapped, config, self._context, state, outer).run()  # type: ignore[arg-type]
+                await _Connection(wrapped, self._config, self._context, state, outer).run()  # type: ignore[arg-type]
         except* _PROTOCOL_ERRORS as errors:
             _log.warning("a connection was dropped: %r", errors.exceptions)
         except* Exception as errors:  # noqa: BLE001
-            # The one blind except of this project. Hypercorn decodes what peers send in many places
-            # without a guard, and no list of what that raises is ever complete: whatever it is, it
-            # must cost one connection and not the server with everybody's calls.
+            # Blind: Hypercorn decodes what peers send in many places without a guard, and no list
+            # of what that raises is ever complete. It must cost one connection, whatever it is,
+            # and not the server with everybody's calls.
             _log.error("a connection was dropped", exc_info=errors)
         finally:
             bounded.cut()

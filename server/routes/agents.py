@@ -123,7 +123,7 @@ def agent_routes(
             log,
             request.headers.get("Last-Event-ID"),
             head=request.method == "HEAD",
-            **({"shown": _for_ticket} if has_ticket else {}),
+            shown=_for_ticket if has_ticket else None,
         )
 
     @routes.get("/healthz")

@@ -26,6 +26,7 @@ from agent.embedded.wire.websocket import serve_stream
 from agent.errors import ConfigError, ModelRefused, ModelUnreachable
 from agent.listening import Names, authority, open_listener
 from agent.websocket import Terms, open_websocket
+from tests.conftest import MainOf
 from tests.embedded.driving import LoudIsSpeech
 from tests.embedded.processes import PATIENCE_S, command, environment, running_model
 from tests.embedded.sockets import HummingVoice, hear
@@ -367,15 +368,6 @@ def run(directory: Path, *arguments: object, **variables: str) -> tuple[int, str
     return done.returncode, done.stderr
 
 
-@pytest.fixture
-def in_process(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
-    """So that the command does no harm here: a process of its own takes a second each time."""
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(program, "hold_signals", lambda: None)
-    monkeypatch.setattr(program, "setup_logging", lambda *_: None)
-    return monkeypatch
-
-
 @pytest.mark.parametrize(
     ("arguments", "variables", "words"),
     [
@@ -393,12 +385,10 @@ def test_bad_configuration_is_one_line_and_status_2(
     variables: dict[str, str],
     words: str,
     capsys: pytest.CaptureFixture[str],
-    in_process: pytest.MonkeyPatch,
+    main_of: MainOf,
 ) -> None:
-    for name, value in variables.items():
-        in_process.setenv(name, value)
     with pytest.raises(SystemExit) as caught:
-        program.main(arguments)
+        main_of(program, arguments, variables)
     assert caught.value.code == 2
     assert words in capsys.readouterr().err.splitlines()[-1]
 

@@ -16,6 +16,7 @@ import trio
 from trio_websocket import ConnectionClosed
 
 from server import __main__ as command
+from tests.conftest import MainOf
 from tests.server.helpers import HANDSHAKE, LIMIT_S, open_websocket
 
 ROOT = Path(__file__).parents[2]
@@ -111,15 +112,6 @@ async def test_a_port_in_use_is_named_with_the_remedy(tmp_path: Path) -> None:
     )
 
 
-@pytest.fixture
-def in_process(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
-    """So that the command does no harm here: a process of its own takes a second each time."""
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(command, "hold_signals", lambda: None)
-    monkeypatch.setattr(command, "setup_logging", lambda *_: None)
-    return monkeypatch
-
-
 @pytest.mark.parametrize(
     ("arguments", "more", "words"),
     [
@@ -138,12 +130,10 @@ def test_a_bad_setting_is_one_line_and_status_2(
     more: dict[str, str],
     words: str,
     capsys: pytest.CaptureFixture[str],
-    in_process: pytest.MonkeyPatch,
+    main_of: MainOf,
 ) -> None:
-    for name, value in (ENVIRONMENT | more).items():
-        in_process.setenv(name, value)
     with pytest.raises(SystemExit) as caught:
-        command.main(arguments)
+        main_of(command, arguments, ENVIRONMENT | more)
     assert caught.value.code == 2
     said = capsys.readouterr().err
     assert said.startswith(f"error: {words}")

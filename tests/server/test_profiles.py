@@ -16,6 +16,7 @@ from agent.errors import ConfigError
 from agent.supervisor.supervisor import Tools
 from server import __main__ as command
 from server.profiles import ProfilesFile
+from tests.conftest import MainOf
 from tests.server.helpers import FakeAgents, make_app
 from tests.server.test_resources import ROOM, send
 
@@ -155,17 +156,14 @@ async def test_a_broken_file_is_refused_and_the_old_profiles_stay(
 
 
 def test_at_the_start_a_broken_file_is_an_error(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], main_of: MainOf
 ) -> None:
     path = tmp_path / "profiles.toml"
     path.write_text("[profiles.a]\nspeed = 9")
     with pytest.raises(ConfigError, match=r"profiles\.a\.speed"):
         ProfilesFile(path)
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(command, "hold_signals", lambda: None)
-    monkeypatch.setattr(command, "setup_logging", lambda *_: None)
     with pytest.raises(SystemExit) as caught:
-        command.main(["--port", "0", "--profiles", "profiles.toml"])
+        main_of(command, ["--port", "0", "--profiles", "profiles.toml"], {})
     assert caught.value.code == 2
     told = capsys.readouterr().err
     assert told == f"error: PROFILES_FILE: {path}: profiles.a.speed: must be 0.25 to 1.5\n"
