@@ -46,7 +46,9 @@ LIMITS = {
     "Call.conversation._sent": NAMES,
     "bytes": 2**19,
 }
-SERVER_EVENTS: list[Json] = [whole_instances(model)[0] for model in models(RealtimeServerEvent)]
+SERVER_EVENTS: list[Json] = [
+    event for model in models(RealtimeServerEvent) for event in whole_instances(model)
+]
 PLACE: Json = {"output_index": 0, "content_index": 0}
 DELTA: Json = PLACE | {
     "type": "response.output_audio.delta",

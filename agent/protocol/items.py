@@ -175,7 +175,7 @@ class RealtimeMcpApprovalRequest(Model):
 class RealtimeMcpApprovalResponse(Model):
     """The client's answer to that.
 
-    :ivar id: the reference wants one; a client may leave it to the server.
+    :ivar id: the official types want one of the client, as in no other item that it makes.
     """
 
     type: ClassVar[str] = "mcp_approval_response"

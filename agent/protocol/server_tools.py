@@ -31,7 +31,7 @@ def approve_nothing(_: str, __: str) -> bool:
 class ServerTools:
     """The calls of one conversation's MCP servers.
 
-    :param new_id: makes ids for the events that are sent.
+    :param new_id: makes ids for the events and the items that are sent.
     :ivar approves: whether a tool (server's label, tool's name) may be called when we are asked.
     """
 
@@ -53,12 +53,15 @@ class ServerTools:
         self._answered[item.id] = None
         keep_newest(self._answered, MAX_NAMES)
         is_allowed = is_wanted and self.approves(item.server_label, item.name)
-        answer = RealtimeMcpApprovalResponse(approval_request_id=item.id, approve=is_allowed)
+        event_id = self.new_id()
+        answer = RealtimeMcpApprovalResponse(
+            id=f"approval_{event_id}", approval_request_id=item.id, approve=is_allowed
+        )
         if not is_allowed:
             answer = evolve(answer, reason=NOT_ALLOWED if is_wanted else NOT_WANTED)
         words = "approved" if is_allowed else "refused"
         told = Note(f"{item.name} of the MCP server {item.server_label}: {words}")
-        create = ConversationItemCreateEvent(item=answer, event_id=self.new_id())
+        create = ConversationItemCreateEvent(item=answer, event_id=event_id)
         return [told, Send(create)], not is_allowed
 
     def call_ended(self, item_id: str) -> bool:

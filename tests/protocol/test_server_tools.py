@@ -5,10 +5,11 @@ from typing import Any
 import orjson
 import pytest
 
-from agent.protocol import decode_server_event
+from agent.protocol import decode_server_event, encode
 from agent.protocol.actions import Action, Cause, Note, Send, StopPlayout, Warn
 from agent.protocol.conversation import Conversation
 from agent.protocol.server_tools import NOT_ALLOWED, NOT_WANTED
+from tests.official import official_client_event
 
 REQUEST: dict[str, Any] = {
     "type": "mcp_approval_request",
@@ -47,6 +48,7 @@ def test_an_approval_is_answered_once_by_the_policy(allowed: bool) -> None:
     begin(talk)
     actions = ask(talk)
     [create] = sent(actions, "conversation.item.create")
+    official_client_event(encode(create))  # which want an id in this item, and in no other
     assert create.item.type == "mcp_approval_response"
     assert create.item.approval_request_id == "mcpr_1"
     assert create.item.approve is allowed
