@@ -28,8 +28,12 @@ settings.register_profile("prove", max_examples=1000, deadline=None, suppress_he
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "default"))
 
 
+gc.disable()  # until all tests are collected: what is made till then stays
+
+
 def pytest_collection_finish() -> None:
     """Have the garbage collector look at no test of thousands again, which took 6 % of the time."""
+    gc.enable()
     gc.collect()
     gc.freeze()
 

@@ -4,6 +4,7 @@ import ast
 import subprocess
 import sys
 from collections.abc import Iterable, Iterator
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -46,7 +47,10 @@ def names(file: Path) -> Iterator[str]:
             yield from (f"{node.module}.{alias.name}" for alias in node.names)
 
 
-IMPORTS = {module_of(file): sorted(set(names(file))) for file in FILES}
+@cache
+def imports() -> dict[str, list[str]]:
+    """What each module imports. Not when the tests are collected, which every worker does."""
+    return {module_of(file): sorted(set(names(file))) for file in FILES}
 
 
 def is_in(name: str, packages: Iterable[str]) -> bool:
@@ -58,7 +62,7 @@ def breaches(
 ) -> list[tuple[str, str]]:
     return [
         (module, name)
-        for module, imported in IMPORTS.items()
+        for module, imported in imports().items()
         if is_in(module, who)
         for name in imported
         if is_in(name, forbidden) and not is_in(name, but)
@@ -70,8 +74,8 @@ def importers(*packages: str) -> set[str]:
 
 
 def test_the_files_are_found() -> None:
-    assert {"agent", "agent.protocol.codec", "agent.rtc.local", "server"} <= set(IMPORTS)
-    assert "trio" in IMPORTS["agent.session"]
+    assert {"agent", "agent.protocol.codec", "agent.rtc.local", "server"} <= set(imports())
+    assert "trio" in imports()["agent.session"]
 
 
 def test_the_protocol_knows_nothing_of_the_rest() -> None:
@@ -164,7 +168,7 @@ def test_an_agent_process_loads_nothing_heavy() -> None:
     """All that a call with a real model may need, and nothing of it brings these."""
     needed = [
         module
-        for module in IMPORTS
+        for module in imports()
         if is_in(module, ["agent"])
         and not is_in(
             module,
