@@ -19,7 +19,7 @@ from agent.audio import FRAME_BYTES
 from agent.protocol.sequencer import MAX_WAITING
 from agent.protocol.tracking import MAX_ITEMS
 from agent.rtc.channel import DataReceived
-from agent.session import OVERDUE_S
+from agent.session import OVERDUE_S, REQUESTS
 from agent.streams import chat
 from agent.streams.chunks import to_chunks
 from agent.streams.model import MAX_MESSAGE
@@ -49,6 +49,7 @@ LIMITS = {
 SERVER_EVENTS: list[Json] = [
     event for model in models(RealtimeServerEvent) for event in whole_instances(model)
 ]
+TOOL: Json = {"server_label": "s", "name": "f", "arguments": "{}"}
 PLACE: Json = {"output_index": 0, "content_index": 0}
 DELTA: Json = PLACE | {
     "type": "response.output_audio.delta",
@@ -238,6 +239,22 @@ def endless_words_of_the_person(number: int) -> Iterator[Json]:
         }
 
 
+def calls_of_the_server_without_an_end(number: int) -> Iterator[Json]:
+    for at in range(number):
+        item = {"id": f"mcp_{at}", "type": "mcp_call", **TOOL}
+        place = {"response_id": f"resp_{at if at % 2 else 0}", "output_index": at}
+        yield {"type": "response.output_item.added", **place, "item": item}
+
+
+def requests_for_approvals(number: int) -> Iterator[Json]:
+    """In one burst, each of which is answered: of more than may wait the call is over."""
+    yield {"type": "response.created", "response": {"id": "resp_0"}}
+    for at in range(min(number, REQUESTS // 2)):
+        item = {"id": f"mcpr_{at}", "type": "mcp_approval_request", **TOOL}
+        place = {"response_id": "resp_0", "output_index": at}
+        yield {"type": "response.output_item.done", **place, "item": item}
+
+
 def errors(number: int) -> Iterator[Json]:
     for at in range(number):
         yield {"type": "error", "error": {"message": "m", "event_id": f"evt_{at}", "code": "c"}}
@@ -255,6 +272,8 @@ def errors(number: int) -> Iterator[Json]:
         deltas_of_one_sample,
         endless_words,
         endless_words_of_the_person,
+        calls_of_the_server_without_an_end,
+        requests_for_approvals,
         errors,
     ],
 )

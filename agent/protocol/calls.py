@@ -33,12 +33,14 @@ from agent.protocol.items import (
 )
 from agent.protocol.responses import keep_newest
 from agent.protocol.tracking import Response
+from agent.protocol.unseen import MAX_ITEMS
 
 MAX_CALLS: Final = 256
 """Calls that are remembered; those without an output are never forgotten. As many responses are
 waited for whose end does not come."""
 MAX_RUNNING: Final = 64
-"""Calls without an output. More at a time come from a model that has lost its mind."""
+"""Calls without an output. More at a time come from a model that has lost its mind. As many of the
+server's own calls are waited for; of more the end of the oldest is taken for lost."""
 CUT_SHORT: Final = "not run: the call was cut short by the limit of output; ask for less at a time"
 NOT_RUN: Final = "not run: the person interrupted"
 TOO_MANY: Final = "not run: too many calls at a time"
@@ -64,17 +66,30 @@ class _Group:
     """The calls of one response.
 
     :ivar open: those without an output.
-    :ivar outputs: the events by which the outputs were sent.
+    :ivar others: the server's own that have not ended, whose names may be the same.
+    :ivar outputs: the events by which the outputs were sent, without those that are in view by now
+        because so many came after them (see unseen).
     :ivar wants_answer: one of them wants the model to go on.
     :ivar ended: no more calls come.
     :ivar is_cut: the person has interrupted it.
     """
 
     open: set[str] = field(factory=set)
-    outputs: set[str] = field(factory=set)
+    others: set[str] = field(factory=set)
+    outputs: dict[str, None] = field(factory=dict)
     wants_answer: bool = False
     ended: bool = False
     is_cut: bool = False
+
+    @property
+    def is_waited_for(self) -> bool:
+        """Whether one of them has not come to its end."""
+        return bool(self.open or self.others)
+
+    def sent(self, event_id: str) -> None:
+        """An output has been sent by this event."""
+        self.outputs[event_id] = None
+        keep_newest(self.outputs, MAX_ITEMS)
 
 
 @define
@@ -87,6 +102,7 @@ class Calls:
     new_id: Callable[[], str]
     _calls: dict[str, Call] = field(factory=dict)
     _groups: dict[str, _Group] = field(factory=dict)
+    _others: dict[str, _Group] = field(factory=dict)
     _put_off: dict[str, tuple[Response, str, str]] = field(factory=dict)
     _cut_short: dict[str, tuple[Response, str]] = field(factory=dict)
     _tries_again: bool = False
@@ -162,21 +178,26 @@ class Calls:
 
     def others_begin(self, response: Response, item_id: str) -> None:
         """The model's server begins a call of its own, in this response."""
-        self._group(response).open.add(item_id)
+        if item_id in self._others:
+            return  # said twice
+        group = self._others[item_id] = self._group(response)
+        group.others.add(item_id)
+        for lost in list(self._others)[:-MAX_RUNNING]:
+            self._others.pop(lost).others.remove(lost)
 
     def others_end(self, item_id: str) -> bool:
         """Such a call has ended; whether it is of a response that is waited for."""
-        for group in self._groups.values():
-            if item_id in group.open:
-                group.open.discard(item_id)
-                group.wants_answer |= not group.is_cut
-                return True
-        return False
+        group = self._others.pop(item_id, None)
+        if group is None:
+            return False
+        group.others.remove(item_id)
+        group.wants_answer |= not group.is_cut
+        return True
 
     def wants_answer(self, response: Response, event_id: str) -> None:
         """The model is to go on with what this event tells it, when this response has ended."""
         group = self._group(response)
-        group.outputs.add(event_id)
+        group.sent(event_id)
         group.wants_answer = True
 
     def finished(self, call_id: str, output: str, *, wants_answer: bool) -> list[Action]:
@@ -190,7 +211,7 @@ class Calls:
         group.wants_answer |= wants_answer
         item = RealtimeConversationItemFunctionCallOutput(call_id=call_id, output=output)
         event_id = self.new_id()
-        group.outputs.add(event_id)
+        group.sent(event_id)
         return [Send(ConversationItemCreateEvent(item=item, event_id=event_id))]
 
     def interrupted(self, response: Response) -> list[Action]:
@@ -219,7 +240,7 @@ class Calls:
 
         :returns: None: it is not to be asked.
         """
-        over = {name: it for name, it in self._groups.items() if it.ended and not it.open}
+        over = {n: it for n, it in self._groups.items() if it.ended and not it.is_waited_for}
         for name in over:
             del self._groups[name]
         due = [group.outputs for group in over.values() if group.wants_answer]
@@ -230,7 +251,7 @@ class Calls:
         if known is None:
             known = _Group(ended=response.finished, is_cut=response.interrupted)
             self._groups[response.id] = known
-            idle = [name for name, group in self._groups.items() if not group.open]
+            idle = [name for name, group in self._groups.items() if not group.is_waited_for]
             for name in idle[: max(0, len(self._groups) - MAX_CALLS)]:
                 if name != response.id:
                     del self._groups[name]

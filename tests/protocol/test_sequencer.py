@@ -4,10 +4,12 @@ The server here is a few lines of its own: it refuses a second response of the c
 begins one by itself when the person's turn ends, and its events and ours cross on the way.
 """
 
+import itertools
 from collections import deque
 from typing import Any
 
 import orjson
+import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
@@ -15,7 +17,7 @@ from agent.protocol import decode_server_event, encode
 from agent.protocol.actions import Action, Cause, Discard, Play, Send, StopPlayout, Warn
 from agent.protocol.conversation import Conversation
 from agent.protocol.response import RealtimeResponseCreateParams
-from agent.protocol.sequencer import MAX_WAITING
+from agent.protocol.sequencer import MAX_ABOUT, MAX_WAITING, Sequencer
 from agent.protocol.session import TurnDetection
 
 VAD = TurnDetection(type="server_vad")
@@ -68,6 +70,20 @@ def test_two_requests_for_any_answer_are_one() -> None:
     assert len(sent(conversation.receive(ended("r")))) == 1
     conversation.receive(begun("r2"))
     assert sent(conversation.receive(ended("r2"))) == []
+
+
+@pytest.mark.parametrize("lines", [1, MAX_ABOUT, MAX_ABOUT + 1])
+def test_an_answer_to_very_many_lines_is_asked_for_in_any_case(lines: int) -> None:
+    ids = map(str, itertools.count())
+    sequencer = Sequencer(lambda: next(ids))
+    sequencer.want(saying("one"))
+    assert sequencer.next()
+    for line in range(lines):
+        sequencer.want(RealtimeResponseCreateParams(), frozenset([f"line {line}"]))
+    assert len(sequencer._about or ()) <= MAX_ABOUT
+    sequencer.answered(unseen=())  # a response of the server's own, which has them all in view
+    sequencer.began()
+    assert (sequencer.next() is not None) == (lines > MAX_ABOUT)
 
 
 def test_too_many_requests_lose_the_oldest_with_a_warning() -> None:

@@ -7,6 +7,7 @@ import pytest
 
 from agent.protocol import decode_server_event, encode
 from agent.protocol.actions import Action, Cause, Note, Send, StopPlayout, Warn
+from agent.protocol.calls import MAX_RUNNING
 from agent.protocol.conversation import Conversation
 from agent.protocol.server_tools import NOT_ALLOWED, NOT_WANTED
 from tests.official import official_client_event
@@ -89,9 +90,7 @@ def test_the_model_goes_on_once_after_a_call_when_its_response_is_over(how: str)
     talk = conversation()
     begin(talk)
     for name in ("mcp_1", "mcp_2"):
-        added = {"type": "mcp_call", "id": name, "server_label": "s", "name": "f", "arguments": ""}
-        place = {"response_id": "resp_1", "output_index": 0}
-        receive(talk, type="response.output_item.added", **place, item=added)
+        call_begins(talk, name)
     ended = {"type": f"response.mcp_call.{how}", "output_index": 0}
     actions = receive(talk, **ended, item_id="mcp_1")
     actions += receive(talk, **ended, item_id="mcp_1")
@@ -101,11 +100,57 @@ def test_the_model_goes_on_once_after_a_call_when_its_response_is_over(how: str)
     assert len(sent(receive(talk, **ended, item_id="mcp_2"), "response.create")) == 1
 
 
+def call_begins(talk: Conversation, name: str, response: str = "resp_1") -> None:
+    item = {"type": "mcp_call", "id": name, "server_label": "s", "name": "f", "arguments": ""}
+    place = {"response_id": response, "output_index": 0}
+    receive(talk, type="response.output_item.added", **place, item=item)
+
+
+def call_ends(talk: Conversation, name: str) -> list[Action]:
+    return receive(talk, type="response.mcp_call.completed", output_index=0, item_id=name)
+
+
+def test_a_call_of_ours_with_the_name_of_one_of_the_servers_is_another() -> None:
+    talk = conversation()
+    begin(talk)
+    call_begins(talk, "same")
+    function = {"type": "function_call", "call_id": "same", "name": "f", "arguments": "{}"}
+    ask(talk, function | {"id": "item_1"})
+    assert sent(call_ends(talk, "same") + end(talk), "response.create") == []
+    actions = talk.tool_finished("same", "1", wants_answer=True)
+    assert len(sent(actions, "conversation.item.create")) == 1
+    assert len(sent(actions, "response.create")) == 1
+
+
+def test_a_call_is_begun_once() -> None:
+    talk = conversation()
+    begin(talk)
+    call_begins(talk, "mcp_1")
+    call_begins(talk, "mcp_1", "resp_2")
+    assert len(sent(end(talk) + call_ends(talk, "mcp_1"), "response.create")) == 1
+    assert talk.calls._groups == {}
+
+
+def test_of_very_many_calls_the_ends_of_the_oldest_are_not_waited_for() -> None:
+    talk = conversation()
+    begin(talk)
+    names = [f"mcp_{number}" for number in range(MAX_RUNNING + 2)]
+    for name in names:
+        call_begins(talk, name)
+    actions = end(talk)
+    for name in names[3:]:
+        actions += call_ends(talk, name)
+    assert sent(actions, "response.create") == []
+    assert len(sent(call_ends(talk, names[2]), "response.create")) == 1
+    assert not talk.calls._groups
+    assert not talk.calls._others
+
+
 def test_after_an_approval_the_call_is_in_no_response() -> None:
     talk = conversation()
     begin(talk)
     end(talk)
-    actions = receive(talk, type="response.mcp_call.completed", output_index=0, item_id="mcp_1")
+    actions = call_ends(talk, "mcp_1")
     assert len(sent(actions, "response.create")) == 1
 
 
