@@ -106,6 +106,9 @@ OVERDUE_S: Final = 30.0
 seconds; a person who has waited for thirty has spoken again."""
 TURN_OVERDUE_S: Final = 120.0
 """The same for the end of the person's turn: while a person speaks, the server says nothing."""
+CALLS_OVERDUE_S: Final = 120.0
+"""The same for the calls that the model's server runs at MCP servers, of which it tells nothing
+until they end. Few take a minute; a person who has waited for two has given them up."""
 FILL_MARGIN_MS: Final = 1000
 """Silence that is sent into a gap beyond what the server wants for the end of a turn."""
 SEMANTIC_FILL_MS: Final = 10_000
@@ -201,7 +204,7 @@ class Call:
         self._scope = trio.CancelScope()
         self._outcome = Outcome("the call ended")
         self._somebody_came = trio.Event()
-        self._heard_at = self._answered_at = trio.current_time()
+        self._heard_at = self._answered_at = self._called_at = trio.current_time()
 
     async def run(self) -> Outcome:
         """Run the call to its end.
@@ -283,6 +286,8 @@ class Call:
             # While an answer is due, nothing but its own events is a sign of it.
             if event.type.startswith("response.") or not self.conversation.is_answered:
                 self._answered_at = self._heard_at
+            if event.type.startswith("response.mcp_call") or not self.conversation.calls.others_run:
+                self._called_at = self._heard_at
             self._time(event)
             self._perform(self.conversation.receive(event))
 
@@ -309,6 +314,8 @@ class Call:
             elif self.conversation.waits_for_server and now - self._answered_at >= OVERDUE_S:
                 self._answered_at = now
                 self._perform(self.conversation.give_up())
+            if self.conversation.calls.others_run and now - self._called_at >= CALLS_OVERDUE_S:
+                self._perform(self.conversation.give_up_calls())
 
     async def _send_requests(self) -> None:
         async for request in self._requests:

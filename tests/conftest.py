@@ -5,7 +5,7 @@ HYPOTHESIS_PROFILE=prove tries many examples.
 
 import gc
 import os
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterator, Mapping
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -28,14 +28,16 @@ settings.register_profile("prove", max_examples=1000, deadline=None, suppress_he
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "default"))
 
 
-gc.disable()  # until all tests are collected: what is made till then stays
-
-
-def pytest_collection_finish() -> None:
+@pytest.hookimpl(wrapper=True)
+def pytest_collection() -> Generator[None, object, object]:
     """Have the garbage collector look at no test of thousands again, which took 6 % of the time."""
-    gc.enable()
-    gc.collect()
-    gc.freeze()
+    gc.disable()  # what is made till all are collected stays
+    try:
+        return (yield)
+    finally:
+        gc.enable()
+        gc.collect()
+        gc.freeze()
 
 
 @pytest.fixture(autouse=True, scope="session")

@@ -161,7 +161,7 @@ def kept(root: Any) -> Iterator[tuple[str, Any]]:
         seen.add(id(value))
         if isinstance(value, str | bytes | memoryview):
             yield path, value
-        elif isinstance(value, dict | list | tuple | set | deque):
+        elif isinstance(value, dict | list | tuple | set | frozenset | deque):
             yield path, value
             inner = [*value.keys(), *value.values()] if isinstance(value, dict) else value
             found.extend((f"{path}[]", item) for item in inner)
@@ -247,7 +247,7 @@ def calls_of_the_server_without_an_end(number: int) -> Iterator[Json]:
 
 
 def requests_for_approvals(number: int) -> Iterator[Json]:
-    """In one burst, each of which is answered: of more than may wait the call is over."""
+    """In one burst. Each is answered, and a call fails when too many answers wait to be sent."""
     yield {"type": "response.created", "response": {"id": "resp_0"}}
     for at in range(min(number, REQUESTS // 2)):
         item = {"id": f"mcpr_{at}", "type": "mcp_approval_request", **TOOL}

@@ -5,7 +5,7 @@ from trio.testing import MockClock, wait_all_tasks_blocked
 
 from agent.options import AgentOptions
 from agent.rtc.channel import DataReceived, RecordingOver
-from agent.session import OVERDUE_S, QUIET_S, TURN_OVERDUE_S
+from agent.session import CALLS_OVERDUE_S, OVERDUE_S, QUIET_S, TURN_OVERDUE_S
 from agent.streams.chunks import to_chunks
 from tests.fakes.call import Running, a_call
 
@@ -76,6 +76,26 @@ async def test_a_recordings_call_ends_though_the_end_of_its_answer_is_lost(
         await call.model.begin()
         call.channel.tell.send_nowait(RecordingOver())
         await trio.sleep(OVERDUE_S + QUIET_S + 3)
+        assert call.outcome is not None
+
+
+async def test_a_call_that_the_models_server_runs_is_waited_for_but_not_for_ever(
+    autojump_clock: MockClock,
+) -> None:
+    async with a_call() as call:
+        await call.model.begin()
+        item = {"type": "mcp_call", "id": "mcp_1", "server_label": "s", "name": "f"}
+        place = {"response_id": "resp_1", "output_index": 1}
+        added = place | {"item": item | {"arguments": ""}}
+        await call.model.send("response.output_item.added", **added)
+        await call.model.end()
+        call.channel.tell.send_nowait(RecordingOver())
+        await trio.sleep(CALLS_OVERDUE_S - 10)
+        assert call.outcome is None
+        await call.model.send("response.mcp_call.in_progress", output_index=1, item_id="mcp_1")
+        await trio.sleep(CALLS_OVERDUE_S - 10)
+        assert call.outcome is None
+        await trio.sleep(10 + QUIET_S + 3)
         assert call.outcome is not None
 
 

@@ -41,6 +41,8 @@ waited for whose end does not come."""
 MAX_RUNNING: Final = 64
 """Calls without an output. More at a time come from a model that has lost its mind. As many of the
 server's own calls are waited for; of more the end of the oldest is taken for lost."""
+MAX_ARGUMENTS: Final = 64 * 1024
+"""Bytes of a call's arguments. A model writes some hundred; longer ones no tool is run with."""
 CUT_SHORT: Final = "not run: the call was cut short by the limit of output; ask for less at a time"
 NOT_RUN: Final = "not run: the person interrupted"
 TOO_MANY: Final = "not run: too many calls at a time"
@@ -50,14 +52,12 @@ TOO_MANY: Final = "not run: too many calls at a time"
 class Call:
     """One call.
 
-    :ivar arguments: JSON text, as the model wrote it.
     :ivar output: JSON text; None: there is none yet.
     """
 
     id: str
     response_id: str
     name: str
-    arguments: str
     output: str | None = None
 
 
@@ -67,8 +67,8 @@ class _Group:
 
     :ivar open: those without an output.
     :ivar others: the server's own that have not ended, whose names may be the same.
-    :ivar outputs: the events by which the outputs were sent, without those that are in view by now
-        because so many came after them (see unseen).
+    :ivar outputs: the events by which outputs and refusals were sent, without those that are taken
+        to be in view because so many came after them (see unseen).
     :ivar wants_answer: one of them wants the model to go on.
     :ivar ended: no more calls come.
     :ivar is_cut: the person has interrupted it.
@@ -135,7 +135,7 @@ class Calls:
         if self._is_full():
             return [Warn(f"too many calls are told of in one response: {name} is passed over")]
         too_many = len(self.running) >= MAX_RUNNING
-        self._remember(Call(call_id, response.id, name, arguments))
+        self._remember(Call(call_id, response.id, name))
         self._group(response).open.add(call_id)
         # The end of a cancelled response may come before the news of what it was cancelled for.
         if response.interrupted or response.was_cancelled:
@@ -149,7 +149,7 @@ class Calls:
 
         Its item tells, or the end of the response.
         """
-        self._put_off[call_id] = response, name, arguments
+        self._put_off[call_id] = response, name, arguments[: MAX_ARGUMENTS + 1]
         keep_newest(self._put_off, MAX_RUNNING)
 
     def settle(self, response: Response) -> list[Action]:
@@ -171,19 +171,34 @@ class Calls:
         for call_id, name in cut.items():
             if call_id not in self._calls and not response.beside and not self._is_full():
                 self._tries_again = True
-                self._remember(Call(call_id, response.id, name, ""))
+                self._remember(Call(call_id, response.id, name))
                 self._group(response)
                 actions += self.finished(call_id, failure(CUT_SHORT), wants_answer=is_wanted)
         return actions
 
-    def others_begin(self, response: Response, item_id: str) -> None:
-        """The model's server begins a call of its own, in this response."""
+    @property
+    def others_run(self) -> bool:
+        """Whether a call that the model's server runs has not ended."""
+        return bool(self._others)
+
+    def others_begin(self, response: Response, item_id: str) -> list[str]:
+        """The model's server begins a call of its own, in this response.
+
+        :returns: calls whose end is not waited for any more, because there are too many.
+        """
         if item_id in self._others:
-            return  # said twice
+            return []  # said twice
         group = self._others[item_id] = self._group(response)
         group.others.add(item_id)
-        for lost in list(self._others)[:-MAX_RUNNING]:
-            self._others.pop(lost).others.remove(lost)
+        lost = list(self._others)[:-MAX_RUNNING]
+        for name in lost:
+            self._lose(name)
+        return lost
+
+    def others_lost(self) -> None:
+        """The ends of all that run were lost."""
+        for name in list(self._others):
+            self._lose(name)
 
     def others_end(self, item_id: str) -> bool:
         """Such a call has ended; whether it is of a response that is waited for."""
@@ -216,9 +231,7 @@ class Calls:
 
     def interrupted(self, response: Response) -> list[Action]:
         """The person speaks over this response."""
-        if response.id in self._groups:
-            group = self._groups[response.id]
-            group.wants_answer, group.is_cut = False, True
+        self.cut(response)
         running = [call.id for call in self.running if call.response_id == response.id]
         return [InterruptCalls(frozenset(running))] if running else []
 
@@ -229,6 +242,12 @@ class Calls:
         """
         running = [call.id for call in self.running if call.response_id not in spared]
         return [InterruptCalls(frozenset(running))] if running else []
+
+    def cut(self, response: Response) -> None:
+        """The person speaks over this response: who does is answered, and it needs no answer."""
+        if response.id in self._groups:
+            group = self._groups[response.id]
+            group.wants_answer, group.is_cut = False, True
 
     def response_ended(self, response: Response) -> None:
         """No more calls of it come."""
@@ -245,6 +264,9 @@ class Calls:
             del self._groups[name]
         due = [group.outputs for group in over.values() if group.wants_answer]
         return frozenset[str]().union(*due) if due else None
+
+    def _lose(self, item_id: str) -> None:
+        self._others.pop(item_id).others.remove(item_id)
 
     def _group(self, response: Response) -> _Group:
         known = self._groups.get(response.id)

@@ -23,7 +23,7 @@ There is no clock, no socket and no Trio here.
 import json
 from collections.abc import Callable, Iterable, Iterator
 from itertools import count
-from typing import Any, Final
+from typing import Any, Final, TypeGuard
 
 from attrs import Factory, define, evolve, field
 
@@ -143,9 +143,9 @@ class Conversation:
 
     @property
     def busy(self) -> bool:
-        """Whether an answer is on its way, or the person is in the midst of a turn."""
+        """Whether an answer is on its way, a tool runs, or the person is in the midst of a turn."""
         waits = self.person_speaks or not self._sequencer.idle or self.is_answered
-        return waits or bool(self.calls.running)
+        return waits or bool(self.calls.running) or self.calls.others_run
 
     @property
     def is_answered(self) -> bool:
@@ -299,6 +299,15 @@ class Conversation:
         self.person_speaks = False
         return self._noted(self._create_when_possible())
 
+    def give_up_calls(self) -> list[Action]:
+        """The ends of the calls that the model's server runs were lost.
+
+        One that ends all the same is told to the model, as one in no response.
+        """
+        self.calls.others_lost()
+        words = "calls that the model's server runs have not ended: given up"
+        return self._noted([Warn(words), *self._go_on()])
+
     # -- the person ------------------------------------------------------------------------
 
     def _on_speech_started(self, event: server.InputAudioBufferSpeechStartedEvent) -> list[Action]:
@@ -420,6 +429,7 @@ class Conversation:
             *self._answers.receive(event),
             *self.calls.item_done(response, event.item),
             *self._asked_for_approval(response, event.item),
+            *(self._server_call_ended(event.item.id) if _has_ended(event.item) else ()),
         ]
 
     def _asked_for_approval(self, response: Response, item: ConversationItem) -> list[Action]:
@@ -427,22 +437,32 @@ class Conversation:
             return []
         is_wanted = not (response.interrupted or response.was_cancelled)
         actions, is_refused = self.server_tools.asked(item, is_wanted=is_wanted)
-        if is_refused and is_wanted:  # or nobody would say anything any more
+        if is_refused and is_wanted and not response.beside:
+            # Or nobody would say anything any more.
             [answer] = [action for action in actions if isinstance(action, Send)]
             self.calls.wants_answer(response, str(answer.event.event_id))
+            actions += self._go_on()  # where the response was given up before
         return actions
 
     def _on_output_item_added(self, event: server.ResponseOutputItemAddedEvent) -> list[Action]:
-        if isinstance(event.item, RealtimeMcpToolCall):
-            self.calls.others_begin(self._responses.named(event.response_id), event.item.id)
+        item = event.item
+        if isinstance(item, RealtimeMcpToolCall) and not self.server_tools.has_ended(item.id):
+            response = self._responses.named(event.response_id)
+            # Of one beside the conversation nothing follows in it, as of those that are too many.
+            unawaited = [item.id] if response.beside else self.calls.others_begin(response, item.id)
+            for name in unawaited:
+                self.server_tools.call_ended(name)
         return self._answers.receive(event)
 
     def _on_server_call_ended(
         self, event: server.ResponseMcpCallCompleted | server.ResponseMcpCallFailed
     ) -> list[Action]:
-        if not self.server_tools.call_ended(event.item_id):
+        return self._server_call_ended(event.item_id)
+
+    def _server_call_ended(self, item_id: str) -> list[Action]:
+        if not self.server_tools.call_ended(item_id):
             return []
-        if self.calls.others_end(event.item_id):
+        if self.calls.others_end(item_id):
             return self._go_on()
         return self.request_response(about=frozenset())  # after an approval it is in no response
 
@@ -474,6 +494,8 @@ class Conversation:
         # Seen: what the server cancels for the person's speech may be done before it tells of that.
         heard = response.was_cancelled and not response.interrupted and _for_speech(event)
         stop = self.interrupt(Cause.SPEECH) if heard else []
+        if heard and not response.protected:
+            self.calls.cut(response)  # before what follows asks for an answer
         actions = [
             action
             for item in event.response.output or ()
@@ -577,6 +599,13 @@ class Conversation:
 
     def _new_id(self) -> str:
         return f"evt_{next(self._ids)}"
+
+
+def _has_ended(item: ConversationItem) -> TypeGuard[RealtimeMcpToolCall]:
+    """Whether it is a call that the model's server has run."""
+    if not isinstance(item, RealtimeMcpToolCall):
+        return False
+    return bool(item.error) or isinstance(item.output, str)
 
 
 def _for_speech(event: server.ResponseDoneEvent) -> bool:

@@ -37,6 +37,10 @@ tells it from one that it has begun by itself."""
 
 MAX_SPEECHES: Final = 8
 """Turns whose words may yet come; a transcript takes a second or two."""
+MAX_SPEECH: Final = 4096
+"""Characters of one turn's words that are looked at: far more than are asked for."""
+MAX_UNANSWERED: Final = 64
+"""Updates of ours that a server has not answered. One that owes so many answers none."""
 MAX_REFUSALS: Final = 3
 """Updates of ours that are refused and sent again. A server that refuses one refuses the next."""
 
@@ -114,7 +118,9 @@ class Interruptions:
     least: LeastSpeech = field(factory=LeastSpeech)
     _in_force: TurnDetection | None = field(init=False)
     _is_guarded: bool = field(init=False, default=False)
-    _unanswered: deque[TurnDetection | None] = field(init=False, factory=deque)
+    _unanswered: deque[TurnDetection | None] = field(
+        init=False, factory=lambda: deque(maxlen=MAX_UNANSWERED)
+    )
     _refusals: int = field(init=False, default=0)
     _speeches: dict[str, _Speech] = field(init=False, factory=dict)
 
@@ -244,7 +250,7 @@ class Interruptions:
         speech = self._speeches.get(item_id)
         if speech is None:
             return UNDECIDED
-        speech.text = text if is_all else speech.text + text
+        speech.text = (text if is_all else speech.text + text)[:MAX_SPEECH]
         return self._verdict(item_id, is_over=is_all and speech.lasted)
 
     def unheard(self, item_id: str) -> Verdict:

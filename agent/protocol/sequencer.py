@@ -29,7 +29,7 @@ BESIDE: Final = "none"
 """The `conversation` of a response that is not part of any."""
 MAX_WAITING: Final = 16
 """Requests that wait. Each is an answer that the person has to listen to; the oldest goes."""
-MAX_ABOUT: Final = 128
+MAX_ABOUT: Final = 64
 """Items of ours that one request is about, which is far more than come in while one waits. One that
 is about more is answered by no response of the server's own: better twice than not at all."""
 ALREADY_ACTIVE: Final = "conversation_already_has_active_response"
@@ -111,11 +111,10 @@ class Sequencer:
 
     def _want_any(self, about: frozenset[str] | None, *, first: bool = False) -> None:
         if _ANY in self._waiting:
-            both = None if self._about is None or about is None else self._about | about
-            self._about = None if both is None or len(both) > MAX_ABOUT else both
-            return
-        self._about = about
-        self._waiting.insert(0 if first else len(self._waiting), _ANY)
+            about = None if self._about is None or about is None else self._about | about
+        else:
+            self._waiting.insert(0 if first else len(self._waiting), _ANY)
+        self._about = None if about is None or len(about) > MAX_ABOUT else about
 
     def answered(self, unseen: Container[str]) -> None:
         """A response has begun that answers all there is, but for what is not in view of it."""

@@ -64,6 +64,10 @@ class ServerTools:
         create = ConversationItemCreateEvent(item=answer, event_id=event_id)
         return [told, Send(create)], not is_allowed
 
+    def has_ended(self, item_id: str) -> bool:
+        """Whether this call has ended; one without a name cannot be waited for."""
+        return not item_id or item_id in self._ended
+
     def call_ended(self, item_id: str) -> bool:
         """A call has ended; whether that is news."""
         is_news = item_id not in self._ended

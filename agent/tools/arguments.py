@@ -7,10 +7,9 @@ import orjson
 from cattrs.errors import BaseValidationError
 
 from agent.errors import one_line
+from agent.protocol.calls import MAX_ARGUMENTS
 from agent.strict import exactly, faults
 
-MAX_ARGUMENTS: Final = 64 * 1024
-"""Bytes of JSON."""
 MAX_DEPTH: Final = 32
 """Lists and objects within each other, the arguments themselves included."""
 MAX_TOLD: Final = 20
@@ -50,7 +49,7 @@ def decode_arguments(
 def _object(text: str) -> dict[str, Any]:
     data = text.encode("utf-8", "surrogatepass")
     if len(data) > MAX_ARGUMENTS:
-        raise BadArguments([("", f"{len(data)} bytes; at most {MAX_ARGUMENTS} are allowed")])
+        raise BadArguments([("", f"more than the {MAX_ARGUMENTS} bytes that are allowed")])
     try:
         value = orjson.loads(data) if data.strip() else {}
     except orjson.JSONDecodeError as error:

@@ -23,7 +23,7 @@ from agent.protocol.actions import (
     StopPlayout,
     Warn,
 )
-from agent.protocol.calls import MAX_CALLS, MAX_RUNNING
+from agent.protocol.calls import MAX_ARGUMENTS, MAX_CALLS, MAX_RUNNING
 from agent.protocol.conversation import Conversation
 from agent.protocol.response import RealtimeResponseCreateParams
 from agent.protocol.session import TurnDetection
@@ -298,9 +298,7 @@ def test_the_output_is_what_came_of_the_call() -> None:
     conversation = conversation_with("a")
     actions = conversation.tool_finished("a", '{"sun":true}', wants_answer=True)
     assert outputs(actions) == {"a": {"sun": True}}
-    assert [(c.id, c.name, c.arguments, c.output) for c in conversation.calls] == [
-        ("a", "f", '{"x":1}', '{"sun":true}')
-    ]
+    assert [(c.id, c.name, c.output) for c in conversation.calls] == [("a", "f", '{"sun":true}')]
 
 
 def test_the_conversation_is_busy_while_a_call_runs() -> None:
@@ -393,6 +391,24 @@ def test_a_call_of_what_the_server_has_cancelled_for_speech_is_not_run() -> None
     assert outputs(actions).keys() == {"a"}
     assert not told_to_stop(interrupt(conversation, actions))
     assert CREATE not in sent(conversation.receive(TURN))
+
+
+def test_a_call_that_ended_before_the_server_cancelled_for_speech_asks_for_no_answer() -> None:
+    """The server answers what the person says."""
+    conversation = conversation_with("a")
+    finish(conversation, "a")
+    details = {"type": "cancelled", "reason": "turn_detected"}
+    assert sent(conversation.receive(ended("r", status="cancelled", status_details=details))) == []
+    conversation.receive(SPEECH)
+    assert sent(conversation.receive(TURN)) == []
+
+
+def test_arguments_that_wait_for_the_end_of_an_interrupted_response_are_bounded() -> None:
+    conversation = conversation_with()
+    interrupt(conversation, conversation.interrupt(Cause.PROGRAM))
+    conversation.receive(arguments_done("r", "a", arguments="x" * 2 * MAX_ARGUMENTS))
+    [(_, _, kept)] = conversation.calls._put_off.values()
+    assert len(kept) == MAX_ARGUMENTS + 1
 
 
 def test_what_ended_before_the_interruption_asks_for_no_answer_of_its_own() -> None:

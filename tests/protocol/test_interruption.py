@@ -21,7 +21,7 @@ from agent.protocol.actions import (
 )
 from agent.protocol.base import UNSET
 from agent.protocol.conversation import Conversation
-from agent.protocol.interruption import LeastSpeech
+from agent.protocol.interruption import MAX_SPEECH, MAX_UNANSWERED, LeastSpeech
 from agent.protocol.items import RealtimeConversationItemAssistantMessage
 from agent.protocol.response import RealtimeResponse, RealtimeResponseCreateParams
 from agent.protocol.sequencer import MAX_WAITING
@@ -288,6 +288,24 @@ def test_what_is_kept_of_turns_without_words_is_bounded() -> None:
     for number in range(1000):
         talk.take(started(f"user_{number}"))
     assert len(talk.conversation._interruptions._speeches) < 10
+
+
+def test_what_is_kept_of_one_turn_of_endless_words_is_bounded() -> None:
+    talk = with_least(words=2)
+    talk.take(started())
+    delta = server.ConversationItemInputAudioTranscriptionDeltaEvent(
+        item_id="user", delta="a" * 100
+    )
+    talk.take(*[delta] * 100)
+    [speech] = talk.conversation._interruptions._speeches.values()
+    assert len(speech.text) == MAX_SPEECH
+
+
+def test_what_a_server_is_asked_for_and_never_answers_is_bounded() -> None:
+    talk = Talk()
+    for number in range(MAX_UNANSWERED + 1):
+        talk.take(created(f"r{number}", {"allow_interruptions": "false"}), done(f"r{number}"))
+    assert len(talk.conversation._interruptions._unanswered) == MAX_UNANSWERED
 
 
 # -- what is lost ------------------------------------------------------------------------------

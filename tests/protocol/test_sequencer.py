@@ -86,6 +86,13 @@ def test_an_answer_to_very_many_lines_is_asked_for_in_any_case(lines: int) -> No
     assert (sequencer.next() is not None) == (lines > MAX_ABOUT)
 
 
+def test_an_answer_to_very_many_items_at_once_is_asked_for_in_any_case() -> None:
+    sequencer = Sequencer(lambda: "evt_1")
+    sequencer.want(RealtimeResponseCreateParams(), frozenset(map(str, range(MAX_ABOUT + 1))))
+    sequencer.answered(unseen=())
+    assert sequencer.next()
+
+
 def test_too_many_requests_lose_the_oldest_with_a_warning() -> None:
     conversation = Conversation(turn_detection=VAD)
     conversation.receive(begun("r"))

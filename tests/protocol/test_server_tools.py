@@ -9,6 +9,7 @@ from agent.protocol import decode_server_event, encode
 from agent.protocol.actions import Action, Cause, Note, Send, StopPlayout, Warn
 from agent.protocol.calls import MAX_RUNNING
 from agent.protocol.conversation import Conversation
+from agent.protocol.response import RealtimeResponseCreateParams
 from agent.protocol.server_tools import NOT_ALLOWED, NOT_WANTED
 from tests.official import official_client_event
 
@@ -127,8 +128,77 @@ def test_a_call_is_begun_once() -> None:
     begin(talk)
     call_begins(talk, "mcp_1")
     call_begins(talk, "mcp_1", "resp_2")
-    assert len(sent(end(talk) + call_ends(talk, "mcp_1"), "response.create")) == 1
+    actions = call_ends(talk, "mcp_1")
+    call_begins(talk, "mcp_1")
+    call_begins(talk, "")
+    assert len(sent(actions + end(talk), "response.create")) == 1
     assert talk.calls._groups == {}
+    assert not talk.calls.others_run
+
+
+@pytest.mark.parametrize(
+    "result", [{"output": ""}, {"error": {"type": "tool_execution_error", "message": "no"}}]
+)
+def test_a_call_has_ended_where_only_its_item_tells_so(result: dict[str, Any]) -> None:
+    talk = conversation()
+    begin(talk)
+    call_begins(talk, "mcp_1")
+    item = {"type": "mcp_call", "id": "mcp_1", "server_label": "s", "name": "f", "arguments": ""}
+    ask(talk, item)
+    assert talk.calls.others_run
+    ask(talk, item | result)
+    assert len(sent(end(talk), "response.create")) == 1
+    assert sent(call_ends(talk, "mcp_1"), "response.create") == []
+
+
+def is_busy(talk: Conversation) -> bool:
+    return talk.busy
+
+
+def test_a_call_whose_end_is_lost_holds_up_nothing() -> None:
+    talk = conversation()
+    begin(talk)
+    call_begins(talk, "mcp_1")
+    ask(talk, {"type": "function_call", "call_id": "c", "name": "f", "arguments": "{}", "id": "i"})
+    actions = talk.tool_finished("c", "1", wants_answer=True) + end(talk)
+    assert sent(actions, "response.create") == []
+    assert is_busy(talk)
+    actions = talk.give_up_calls()
+    assert any(isinstance(action, Warn) for action in actions)
+    assert len(sent(actions, "response.create")) == 1
+    begin(talk, "resp_2")
+    end(talk, "resp_2")
+    assert not is_busy(talk)
+    assert len(sent(call_ends(talk, "mcp_1"), "response.create")) == 1  # late, and news
+
+
+def test_a_refusal_after_its_response_was_given_up_is_answered() -> None:
+    talk = conversation()
+    begin(talk)
+    talk.give_up()
+    assert len(sent(ask(talk), "response.create")) == 1
+
+
+def test_of_a_response_beside_the_conversation_nothing_follows_in_it() -> None:
+    talk = conversation()
+    talk.request_response(RealtimeResponseCreateParams(conversation="none"))
+    response = {"id": "resp_1", "status": "in_progress", "conversation_id": None}
+    receive(talk, type="response.created", response=response)
+    call_begins(talk, "mcp_1")
+    actions = ask(talk) + call_ends(talk, "mcp_1") + end(talk)
+    assert sent(actions, "response.create") == []
+    assert not talk.busy
+
+
+def test_of_what_the_server_has_cancelled_for_speech_no_answer_is_asked_for() -> None:
+    """It may be done before the server tells of the speech."""
+    talk = conversation()
+    begin(talk)
+    call_begins(talk, "mcp_1")
+    call_ends(talk, "mcp_1")
+    details = {"type": "cancelled", "reason": "turn_detected"}
+    response = {"id": "resp_1", "status": "cancelled", "status_details": details}
+    assert sent(receive(talk, type="response.done", response=response), "response.create") == []
 
 
 def test_of_very_many_calls_the_ends_of_the_oldest_are_not_waited_for() -> None:
@@ -138,7 +208,7 @@ def test_of_very_many_calls_the_ends_of_the_oldest_are_not_waited_for() -> None:
     for name in names:
         call_begins(talk, name)
     actions = end(talk)
-    for name in names[3:]:
+    for name in [*names[3:], *names[:2]]:
         actions += call_ends(talk, name)
     assert sent(actions, "response.create") == []
     assert len(sent(call_ends(talk, names[2]), "response.create")) == 1

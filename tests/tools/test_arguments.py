@@ -10,8 +10,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from agent.protocol.calls import MAX_ARGUMENTS
 from agent.tools import BadArguments, tool
-from agent.tools.arguments import MAX_ARGUMENTS, MAX_DEPTH, MAX_TOLD, decode_arguments
+from agent.tools.arguments import MAX_DEPTH, MAX_TOLD, decode_arguments
 from tests.tools.kinds import Colour, Level, Options, Point, Stop
 
 
@@ -160,7 +161,7 @@ def test_a_union_whose_arms_all_nearly_fit_tells_of_each() -> None:
         ("null", "expected an object, not null"),
         ('"{}"', "expected an object, not text"),
         ("[" * 2000 + "]" * 2000, "not JSON"),
-        ('{"x": "' + "é" * (MAX_ARGUMENTS // 2) + '"}', f"at most {MAX_ARGUMENTS} are allowed"),
+        ('{"x": "' + "é" * (MAX_ARGUMENTS // 2) + '"}', f"more than the {MAX_ARGUMENTS} bytes"),
         ('{"x":' * 33 + "1" + "}" * 33, f"nested more than {MAX_DEPTH} deep"),
         ('{"x":' + "[" * 32 + "]" * 32 + "}", f"nested more than {MAX_DEPTH} deep"),
     ],
