@@ -191,14 +191,27 @@ class Calls:
         group = self._others[item_id] = self._group(response)
         group.others.add(item_id)
         lost = list(self._others)[:-MAX_RUNNING]
-        for name in lost:
-            self._lose(name)
+        self._lose(lost)
         return lost
 
-    def others_lost(self) -> None:
-        """The ends of all that run were lost."""
-        for name in list(self._others):
-            self._lose(name)
+    def others_cut(self, response: Response) -> list[str]:
+        """An interrupted response has been cancelled: the server may never run its own calls.
+
+        :returns: those whose end is not waited for any more, and is no news.
+        """
+        group = self._groups.get(response.id)
+        cut = list(group.others) if group is not None and group.is_cut else []
+        self._lose(cut)
+        return cut
+
+    def others_lost(self) -> list[str]:
+        """The ends of all that run were lost.
+
+        :returns: those of responses that the person has interrupted, whose end is no news.
+        """
+        cut = [name for name, group in self._others.items() if group.is_cut]
+        self._lose(list(self._others))
+        return cut
 
     def others_end(self, item_id: str) -> bool:
         """Such a call has ended; whether it is of a response that is waited for."""
@@ -265,8 +278,9 @@ class Calls:
         due = [group.outputs for group in over.values() if group.wants_answer]
         return frozenset[str]().union(*due) if due else None
 
-    def _lose(self, item_id: str) -> None:
-        self._others.pop(item_id).others.remove(item_id)
+    def _lose(self, names: list[str]) -> None:
+        for name in names:
+            self._others.pop(name).others.remove(name)
 
     def _group(self, response: Response) -> _Group:
         known = self._groups.get(response.id)

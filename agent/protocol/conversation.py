@@ -302,9 +302,10 @@ class Conversation:
     def give_up_calls(self) -> list[Action]:
         """The ends of the calls that the model's server runs were lost.
 
-        One that ends all the same is told to the model, as one in no response.
+        One that ends all the same is told to the model, as one in no response; not where the person
+        has interrupted what it was for.
         """
-        self.calls.others_lost()
+        self.server_tools.calls_ended(self.calls.others_lost())
         words = "calls that the model's server runs have not ended: given up"
         return self._noted([Warn(words), *self._go_on()])
 
@@ -450,8 +451,7 @@ class Conversation:
             response = self._responses.named(event.response_id)
             # Of one beside the conversation nothing follows in it, as of those that are too many.
             unawaited = [item.id] if response.beside else self.calls.others_begin(response, item.id)
-            for name in unawaited:
-                self.server_tools.call_ended(name)
+            self.server_tools.calls_ended(unawaited)
         return self._answers.receive(event)
 
     def _on_server_call_ended(
@@ -496,6 +496,8 @@ class Conversation:
         stop = self.interrupt(Cause.SPEECH) if heard else []
         if heard and not response.protected:
             self.calls.cut(response)  # before what follows asks for an answer
+        if response.was_cancelled:
+            self.server_tools.calls_ended(self.calls.others_cut(response))
         actions = [
             action
             for item in event.response.output or ()

@@ -6,7 +6,7 @@
   asked to, as after our own tools (OpenAI's own agents SDK does it so).
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Final
 
 from attrs import define, evolve, field
@@ -67,6 +67,11 @@ class ServerTools:
     def has_ended(self, item_id: str) -> bool:
         """Whether this call has ended; one without a name cannot be waited for."""
         return not item_id or item_id in self._ended
+
+    def calls_ended(self, names: Iterable[str]) -> None:
+        """The ends of these calls are no news any more."""
+        for name in names:
+            self.call_ended(name)
 
     def call_ended(self, item_id: str) -> bool:
         """A call has ended; whether that is news."""

@@ -201,6 +201,36 @@ def test_of_what_the_server_has_cancelled_for_speech_no_answer_is_asked_for() ->
     assert sent(receive(talk, type="response.done", response=response), "response.create") == []
 
 
+def interrupt(talk: Conversation) -> None:
+    [stop] = talk.interrupt(Cause.PROGRAM)
+    assert isinstance(stop, StopPlayout)
+    talk.playout_stopped(stop, [])
+
+
+def test_what_a_cancelled_response_began_to_call_is_not_waited_for() -> None:
+    """The server may never run it, and tell of no end."""
+    talk = conversation()
+    begin(talk)
+    call_begins(talk, "mcp_1")
+    interrupt(talk)
+    assert talk.busy
+    receive(talk, type="response.done", response={"id": "resp_1", "status": "cancelled"})
+    assert not is_busy(talk)
+    assert sent(call_ends(talk, "mcp_1"), "response.create") == []
+
+
+def test_a_call_that_the_person_interrupted_asks_for_no_answer_when_it_was_given_up() -> None:
+    talk = conversation()
+    begin(talk)
+    call_begins(talk, "mcp_1")
+    interrupt(talk)
+    end(talk)
+    assert talk.busy
+    talk.give_up_calls()
+    assert not is_busy(talk)
+    assert sent(call_ends(talk, "mcp_1"), "response.create") == []
+
+
 def test_of_very_many_calls_the_ends_of_the_oldest_are_not_waited_for() -> None:
     talk = conversation()
     begin(talk)
