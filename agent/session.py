@@ -107,8 +107,9 @@ seconds; a person who has waited for thirty has spoken again."""
 TURN_OVERDUE_S: Final = 120.0
 """The same for the end of the person's turn: while a person speaks, the server says nothing."""
 CALLS_OVERDUE_S: Final = 120.0
-"""The same for the calls that the model's server runs at MCP servers, of which it tells nothing
-until they end. Few take a minute; a person who has waited for two has given them up."""
+"""The same for the calls that the model's server runs at MCP servers, of which it tells that they
+are in progress, once, and that they end. Few take a minute; a person who has waited for two has
+given them up."""
 FILL_MARGIN_MS: Final = 1000
 """Silence that is sent into a gap beyond what the server wants for the end of a turn."""
 SEMANTIC_FILL_MS: Final = 10_000

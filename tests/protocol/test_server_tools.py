@@ -21,6 +21,14 @@ REQUEST: dict[str, Any] = {
     "arguments": "{}",
 }
 
+CALL: dict[str, Any] = {
+    "type": "mcp_call",
+    "id": "mcp_1",
+    "server_label": "s",
+    "name": "f",
+    "arguments": "",
+}
+
 
 def conversation(*allowed: tuple[str, str]) -> Conversation:
     made = Conversation()
@@ -102,9 +110,8 @@ def test_the_model_goes_on_once_after_a_call_when_its_response_is_over(how: str)
 
 
 def call_begins(talk: Conversation, name: str, response: str = "resp_1") -> None:
-    item = {"type": "mcp_call", "id": name, "server_label": "s", "name": "f", "arguments": ""}
     place = {"response_id": response, "output_index": 0}
-    receive(talk, type="response.output_item.added", **place, item=item)
+    receive(talk, type="response.output_item.added", **place, item=CALL | {"id": name})
 
 
 def call_ends(talk: Conversation, name: str) -> list[Action]:
@@ -143,10 +150,9 @@ def test_a_call_has_ended_where_only_its_item_tells_so(result: dict[str, Any]) -
     talk = conversation()
     begin(talk)
     call_begins(talk, "mcp_1")
-    item = {"type": "mcp_call", "id": "mcp_1", "server_label": "s", "name": "f", "arguments": ""}
-    ask(talk, item)
+    ask(talk, CALL)
     assert talk.calls.others_run
-    ask(talk, item | result)
+    ask(talk, CALL | result)
     assert len(sent(end(talk), "response.create")) == 1
     assert sent(call_ends(talk, "mcp_1"), "response.create") == []
 
